@@ -1,0 +1,2 @@
+//! AppServer.
+fn main() {}
