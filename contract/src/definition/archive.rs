@@ -104,7 +104,7 @@ impl Chunk {
     }
 
     /// Every child chunk of this name, in file order.
-    pub fn chunks_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+    pub fn chunks_named<'s>(&'s self, name: &str) -> impl Iterator<Item = &'s Self> {
         self.chunks.iter().filter(move |chunk| chunk.name.eq_ignore_ascii_case(name))
     }
 
@@ -119,7 +119,7 @@ impl Chunk {
     }
 
     /// Every item of this name, in file order.
-    pub fn items_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Item> {
+    pub fn items_named<'s>(&'s self, name: &str) -> impl Iterator<Item = &'s Item> {
         self.items.iter().filter(move |item| item.name.eq_ignore_ascii_case(name))
     }
 
