@@ -5,6 +5,28 @@
 
 use uuid::Uuid;
 
+use super::error::{Place, ReadError, Refusal};
+use super::limits::{Budget, Limits};
+use super::{gh, ghx};
+
+/// How a Grasshopper file is spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// XML.
+    Ghx,
+    /// Raw deflate around the binary form.
+    Gh,
+}
+
+/// A Grasshopper file as a tree. Its root chunk is named "Root".
+#[derive(Debug, Clone, PartialEq)]
+pub struct Archive {
+    /// The format that it was read from.
+    pub format: Format,
+    pub root: Chunk,
+}
+
 /// A named node of the archive.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Chunk {
@@ -84,6 +106,76 @@ pub enum Value {
     Plane([f64; 9]),
     /// 80
     Version([i32; 3]),
+}
+
+// === impl Format ===
+
+impl Format {
+    /// The file extension and the word for it in JSON: `ghx` or `gh`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ghx => "ghx",
+            Self::Gh => "gh",
+        }
+    }
+}
+
+// === impl Archive ===
+
+impl Archive {
+    /// Reads a file of either format, recognised by its content.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is not an archive within `limits`, with the place and what its author can do.
+    pub fn read(bytes: &[u8], limits: &Limits) -> Result<Self, ReadError> {
+        Self::read_within(bytes, &mut Budget::new(limits))
+    }
+
+    pub(super) fn read_within(bytes: &[u8], budget: &mut Budget) -> Result<Self, ReadError> {
+        if bytes.len() > budget.limits.file_bytes {
+            return Err(super::limits::over("bytes of file", budget.limits.file_bytes, Place::File));
+        }
+        let unmarked = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let content = unmarked.trim_ascii_start();
+        if content.is_empty() {
+            return Err(ReadError::new(Refusal::Empty, Place::File));
+        }
+        if content.starts_with(b"version https://git-lfs.github.com/spec/") {
+            return Err(ReadError::new(Refusal::GitLfsPointer, Place::File));
+        }
+        if !content.starts_with(b"<") {
+            return Ok(Self { format: Format::Gh, root: gh::read(bytes, budget)? });
+        }
+        // A deflate stream may begin with the byte of '<', too, but is then hardly UTF-8.
+        match std::str::from_utf8(unmarked) {
+            Ok(text) => Ok(Self { format: Format::Ghx, root: ghx::read(text, budget)? }),
+            Err(error) => match gh::read(bytes, budget) {
+                Ok(root) => Ok(Self { format: Format::Gh, root }),
+                Err(ReadError { refusal: Refusal::NeitherFormat { .. }, .. }) => {
+                    let at = Place::Byte(bytes.len() - unmarked.len() + error.valid_up_to());
+                    Err(ReadError::malformed("the XML is not UTF-8", at))
+                }
+                Err(damaged) => Err(damaged),
+            },
+        }
+    }
+
+    /// The file as Grasshopper writes `.ghx`, byte order mark included.
+    pub fn to_ghx(&self) -> String {
+        ghx::write(&self.root)
+    }
+
+    /// The file as Grasshopper writes `.gh`.
+    pub fn to_gh(&self) -> Vec<u8> {
+        gh::write(&self.root)
+    }
+
+    /// The chunk that holds `DefinitionObjects`: "Definition" in a file, the root in the document of a cluster.
+    pub fn document(&self) -> Option<&Chunk> {
+        let holds_objects = |chunk: &&Chunk| chunk.chunk("DefinitionObjects").is_some();
+        self.root.chunk("Definition").filter(holds_objects).or_else(|| Some(&self.root).filter(holds_objects))
+    }
 }
 
 // === impl Chunk ===
