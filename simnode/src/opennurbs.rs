@@ -49,17 +49,24 @@ const LINE_CURVE: Uuid = uuid!("4ED7D4DB-E947-11D3-BFE5-0010830122F0");
 const POLYLINE_CURVE: Uuid = uuid!("4ED7D4E6-E947-11D3-BFE5-0010830122F0");
 const ARC_CURVE: Uuid = uuid!("CF33BE2A-09B4-11D4-BFFB-0010830122F0");
 const NURBS_CURVE: Uuid = uuid!("4ED7D4DD-E947-11D3-BFE5-0010830122F0");
+/// A NURBS curve as Rhino itself names it; openNURBS and `rhino3dm` read it as theirs, the layout is the same.
+const NURBS_CURVE_OF_RHINO: Uuid = uuid!("5EAF1119-0B51-11D4-BFFE-0010830122F0");
 const MESH: Uuid = uuid!("4ED7D4E4-E947-11D3-BFE5-0010830122F0");
-/// Classes that callers may well send and that cannot be read here, so that the error can say what they are.
-const NOT_READ: [(Uuid, &str); 10] = [
+/// Classes that callers may well send and that cannot be read here, so that the error can say what they are. Some have
+/// one id in Rhino and another in openNURBS.
+const NOT_READ: [(Uuid, &str); 14] = [
     (uuid!("4ED7D4E0-E947-11D3-BFE5-0010830122F0"), "PolyCurve"),
     (uuid!("4ED7D4D8-E947-11D3-BFE5-0010830122F0"), "CurveOnSurface"),
     (uuid!("4ED7D4DE-E947-11D3-BFE5-0010830122F0"), "NurbsSurface"),
+    (uuid!("4760C817-0BE3-11D4-BFFE-0010830122F0"), "NurbsSurface"),
     (uuid!("4ED7D4DF-E947-11D3-BFE5-0010830122F0"), "PlaneSurface"),
     (uuid!("A16220D3-163B-11D4-8000-0010830122F0"), "RevSurface"),
+    (uuid!("0A8401B6-4D34-4B99-8615-1B4E723DC4E5"), "RevSurface"),
     (uuid!("C4CD5359-446D-4690-9FF5-29059732472B"), "SumSurface"),
+    (uuid!("665F6331-2A66-4CCE-81D0-B5EEBD9B5417"), "SumSurface"),
     (uuid!("36F53175-72B8-4D47-BF1F-B4E6FC24F4B9"), "Extrusion"),
     (uuid!("60B5DBC5-E660-11D3-BFE4-0010830122F0"), "Brep"),
+    (uuid!("F06FC243-A32A-4608-9DD8-A7D2C4CE2A36"), "Brep"),
     (uuid!("F09BA4D9-455B-42C3-BA3B-E6CCACEF853B"), "SubD"),
     (uuid!("2488F347-F8FA-11D3-BFEC-0010830122F0"), "PointCloud"),
 ];
@@ -169,7 +176,7 @@ pub fn decode(object: &RhinoJson) -> Result<Geometry, Error> {
         LINE_CURVE => curve::read_line(&mut data).map(Geometry::LineCurve),
         POLYLINE_CURVE => curve::read_polyline(&mut data).map(Geometry::PolylineCurve),
         ARC_CURVE => curve::read_arc(&mut data).map(Geometry::ArcCurve),
-        NURBS_CURVE => curve::read_nurbs(&mut data).map(Geometry::NurbsCurve),
+        NURBS_CURVE | NURBS_CURVE_OF_RHINO => curve::read_nurbs(&mut data).map(Geometry::NurbsCurve),
         MESH => mesh::read(&mut data).map(Geometry::Mesh),
         other => Err(Error::Class(other)),
     }?;

@@ -98,8 +98,9 @@ pub(super) fn read_arc(reader: &mut Reader<'_>) -> Result<ArcCurve, Error> {
 }
 
 /// `ON_NurbsCurve` 1.1: dimensions, whether rational, order (degree + 1), count of points, two zeros (all i32); an
-/// empty bounding box (least corner 1 0 0, greatest -1 0 0); count (i32) and knots; count (i32) and points, where a rational
-/// point is its coordinates times its weight, then its weight; whether the curve suits a `SubD` (u8, new in 1.1).
+/// empty bounding box (least corner 1 0 0, greatest -1 0 0); count (i32) and knots; count (i32) and points, where a
+/// rational point is its coordinates times its weight, then its weight; whether the curve suits a `SubD` (u8, new in
+/// 1.1).
 pub(super) fn write_nurbs(writer: &mut Writer, nurbs: &NurbsCurve) {
     writer.u8(0x11);
     writer.i32(DIMENSIONS);

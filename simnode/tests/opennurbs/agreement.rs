@@ -82,6 +82,8 @@ fn rhino3dm_agrees_on_what_is_written_and_on_what_it_writes() {
     assert_eq!(answer.decoded.len(), objects.len());
     for (geometry, account) in geometries.iter().zip(&answer.decoded) {
         assert_same_arrays(account, geometry);
+        // The random meshes have faces that name a vertex twice, which Rhino stores and calls invalid.
+        assert!(account.valid || matches!(geometry, Geometry::Mesh(_)), "{geometry:?}");
         assert_same(&decode(account.again.as_ref().unwrap()).unwrap(), geometry);
     }
     for (case, account) in cases.iter().zip(&answer.decoded) {

@@ -1,6 +1,9 @@
 //! What holds for every object and for any bytes, without Rhino's own library.
 
+use std::io::Write;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
+use flate2::{Compression, Crc, write::ZlibEncoder};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use simnode::opennurbs::{ArcCurve, Error, Flaw, Geometry, LineCurve, Mesh, NurbsCurve, RhinoJson, decode, encode};
 
@@ -106,6 +109,19 @@ fn an_unknown_form_or_archive_version_is_named() {
 }
 
 #[test]
+fn a_nurbs_curve_under_the_id_that_rhino_gives_it_is_read() {
+    let [from, to] = [[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]];
+    let curve = NurbsCurve { degree: 1, knots: vec![0.0, 1.0], points: vec![from, to], weights: None };
+    let curve = Geometry::NurbsCurve(curve);
+    let object = with_bytes(&encode(&curve).unwrap(), |bytes| {
+        let id = uuid::uuid!("5EAF1119-0B51-11D4-BFFE-0010830122F0").to_bytes_le();
+        // The checksum as it stands in a file that Rhino 8 wrote.
+        bytes[24..44].copy_from_slice(&[&id[..], &[0x4A, 0x1A, 0x79, 0x17]].concat());
+    });
+    assert_same(&decode(&object).unwrap(), &curve);
+}
+
+#[test]
 fn a_mesh_that_states_more_than_it_may_have_is_refused_before_it_is_read() {
     let object = encode(&Geometry::Mesh(grid(3, 3, 0.5))).unwrap();
     let vast = with_bytes(&object, |bytes| {
@@ -113,6 +129,38 @@ fn a_mesh_that_states_more_than_it_may_have_is_refused_before_it_is_read() {
         bytes[start..start + 4].copy_from_slice(&i32::MAX.to_le_bytes());
     });
     assert!(matches!(decode(&vast), Err(Error::Count { stated: i32::MAX, .. })));
+}
+
+#[test]
+fn a_malformed_or_overlong_buffer_is_named() {
+    let mesh = grid(100, 100, 0.1);
+    let object = encode(&Geometry::Mesh(mesh.clone())).unwrap();
+    // Where the buffer of vertices begins: after the version, both counts, ten doubles, sixteen singles, a code, five
+    // flags, the size of an index, and the faces. It is the size, the checksum, the method and a chunk.
+    let start = content(&BASE64_STANDARD.decode(&object.data).unwrap()).start
+        + (1 + 8 + 80 + 64 + 4 + 5 + 4 + mesh.faces.len() * 4 * 2);
+    let size = mesh.vertices.len() * 12;
+    let check = |offset: usize, replacement: &[u8], expected: Error| {
+        let changed = with_bytes(&object, |bytes| {
+            let buffer = &mut bytes[start..];
+            assert_eq!(buffer[..4], u32::try_from(size).unwrap().to_le_bytes());
+            buffer[offset..][..replacement.len()].copy_from_slice(replacement);
+            let length = usize::from(u16::from_le_bytes([buffer[13], buffer[14]]));
+            let (stream, checksum) = buffer[21..21 + length].split_last_chunk_mut::<4>().unwrap();
+            let mut sum = Crc::new();
+            sum.update(stream);
+            *checksum = sum.sum().to_le_bytes();
+        });
+        assert_eq!(decode(&changed), Err(expected));
+    };
+    let what = "vertices of the mesh";
+    check(0, &[1, 2, 3, 0], Error::BufferSize { what, stated: 0x0003_0201, expected: size });
+    check(4, &[1, 2, 3, 4], Error::BufferChecksum(what));
+    check(8, &[2], Error::BufferMethod(2));
+    check(21, &[0xFF; 4], Error::BufferStream(what));
+    let mut bomb = ZlibEncoder::new(Vec::new(), Compression::best());
+    bomb.write_all(&vec![0; 4 << 20]).unwrap();
+    check(21, &bomb.finish().unwrap(), Error::BufferStream(what));
 }
 
 #[test]
