@@ -242,3 +242,27 @@ fn singles(bytes: &[u8]) -> Vec<[f32; 3]> {
     let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     values.as_chunks::<3>().0.to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_in_single_precision_is_rounded_outwards() {
+        for value in [0.1, -0.1, 0.3, -0.3, 1e9 + 1.0] {
+            let (below, above) = (single_below(value), -single_below(-value));
+            assert!(f64::from(below) < value && value < f64::from(above));
+            assert_eq!(below.next_up().to_bits(), above.to_bits());
+        }
+        assert_eq!(single_below(-2.5).to_bits(), (-2.5_f32).to_bits());
+    }
+
+    #[test]
+    fn vertices_in_double_precision_are_believed_where_they_agree_with_their_singles() {
+        let singles = [[0.1, 0.0, 1000.0], [0.0; 3]];
+        assert!(agree(&[[0.1, 1e-4, 1000.0], [0.0; 3]], &singles));
+        assert!(!agree(&[[0.1, 2e-3, 1000.0], [0.0; 3]], &singles));
+        assert!(!agree(&[[0.1, 0.0, 1000.0], [0.0, 0.0, 1e-3]], &singles));
+        assert!(!agree(&[[f64::NAN, 0.0, 1000.0], [0.0; 3]], &singles));
+    }
+}

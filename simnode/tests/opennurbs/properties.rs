@@ -28,6 +28,14 @@ fn content(bytes: &[u8]) -> std::ops::Range<usize> {
     12 + 12 + 20 + 12..bytes.len() - 4 - 12
 }
 
+/// Makes the checksum of the content match, where no chunk stands in it.
+fn seal(bytes: &mut [u8]) {
+    let content = content(bytes);
+    let mut sum = Crc::new();
+    sum.update(&bytes[content.clone()]);
+    bytes[content.end..][..4].copy_from_slice(&sum.sum().to_le_bytes());
+}
+
 fn with_bytes(object: &RhinoJson, change: impl FnOnce(&mut Vec<u8>)) -> RhinoJson {
     let mut bytes = BASE64_STANDARD.decode(&object.data).unwrap();
     change(&mut bytes);
@@ -67,6 +75,23 @@ proptest! {
         });
         // What is read nevertheless is well formed: it can be written.
         if let Ok(read) = decode(&damaged) {
+            encode(&read).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_wrong_curve_with_the_right_checksum_is_read_without_a_panic(
+        geometry in any_curve(),
+        damage in vec((any::<Index>(), prop_oneof![any::<u8>(), Just(0), Just(0xFF)]), 1..8),
+    ) {
+        let wrong = with_bytes(&encode(&geometry).unwrap(), |bytes| {
+            let content = content(bytes);
+            for (index, value) in damage {
+                *index.get_mut(&mut bytes[content.clone()]) = value;
+            }
+            seal(bytes);
+        });
+        if let Ok(read) = decode(&wrong) {
             encode(&read).unwrap();
         }
     }
@@ -132,6 +157,16 @@ fn a_mesh_that_states_more_than_it_may_have_is_refused_before_it_is_read() {
 }
 
 #[test]
+fn an_intact_object_with_numbers_that_cannot_be_is_refused() {
+    let object = with_bytes(&encode(&Geometry::Point([1.0, 2.0, 3.0])).unwrap(), |bytes| {
+        let x = content(bytes).start + 1;
+        bytes[x..x + 8].copy_from_slice(&f64::NAN.to_le_bytes());
+        seal(bytes);
+    });
+    assert_eq!(decode(&object), Err(Error::Geometry(Flaw::NotFinite("the coordinates of the point"))));
+}
+
+#[test]
 fn a_malformed_or_overlong_buffer_is_named() {
     let mesh = grid(100, 100, 0.1);
     let object = encode(&Geometry::Mesh(mesh.clone())).unwrap();
@@ -178,6 +213,13 @@ fn an_object_that_no_archive_can_hold_is_not_written() {
     check(Geometry::ArcCurve(ArcCurve::circle(skewed, 1.0)), Flaw::Axes);
     check(Geometry::NurbsCurve(NurbsCurve { weights: Some(vec![1.0, 0.0]), ..curve.clone() }), Flaw::ZeroWeight(1));
     check(Geometry::NurbsCurve(NurbsCurve { knots: vec![0.0, 0.0], ..curve.clone() }), Flaw::KnotMultiplicity(0));
+    let spans = |knots: [f64; 5]| {
+        let points = vec![o, x, [2.0, 1.0, 0.0], [3.0, 0.0, 0.0]];
+        Geometry::NurbsCurve(NurbsCurve { degree: 2, knots: knots.to_vec(), points, weights: None })
+    };
+    check(spans([-1.0, 0.0, 0.0, 1.0, 1.0]), Flaw::NotIncreasing("the first span of the domain"));
+    check(spans([0.0, 0.0, 1.0, 1.0, 2.0]), Flaw::NotIncreasing("the last span of the domain"));
+    encode(&spans([0.0, 0.0, 1.0, 2.0, 2.0])).unwrap();
     let count = |what, found, expected| Flaw::Count { what, found, expected };
     check(Geometry::NurbsCurve(NurbsCurve { knots: vec![0.0], ..curve }), count("knots of the curve", 1, 2));
     let missing = Flaw::VertexIndex { face: 0, vertex: 3 };
