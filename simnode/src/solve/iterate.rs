@@ -1,0 +1,157 @@
+//! Running one component over its data: which branches and items meet, and where the results go.
+//!
+//! The rule stands in the documentation of [`super`].
+
+use std::sync::Arc;
+
+use super::Settings;
+use crate::components::{Access, Arg, Budget, Call, Descriptor, Notes, Slot, Stop};
+use crate::tree::{Path, Tree};
+
+/// One input of the component that runs.
+pub(super) struct Fed {
+    pub(super) access: Access,
+    pub(super) optional: bool,
+    pub(super) data: Arc<Tree>,
+}
+
+/// What the component itself brings along.
+pub(super) struct Own<'a> {
+    pub(super) descriptor: &'static Descriptor,
+    pub(super) nicks: &'a [String],
+    pub(super) expression: Option<&'a str>,
+    pub(super) outputs: &'a [Access],
+}
+
+pub(super) fn run(
+    own: &Own<'_>,
+    inputs: &[Fed],
+    settings: &Settings,
+    budget: &mut Budget,
+    notes: &mut Notes,
+) -> Result<Vec<Tree>, Stop> {
+    let mut results = vec![Tree::new(); own.outputs.len()];
+    let master = master(inputs);
+    let root = Path::root();
+    let branches = master.map_or(1, Tree::path_count);
+    let columns: Vec<Vec<(&Path, &crate::tree::Branch)>> = inputs
+        .iter()
+        .map(|input| if input.access == Access::Tree { Vec::new() } else { input.data.branches().collect() })
+        .collect();
+    let paths: Vec<&Path> = master.map_or_else(|| vec![&root], |tree| tree.branches().map(|(path, _)| path).collect());
+    let has_list = inputs.iter().any(|input| input.access == Access::List);
+    for (row, path) in paths.into_iter().enumerate().take(branches) {
+        let cells: Vec<Option<&crate::tree::Branch>> = columns
+            .iter()
+            .map(|column| column.get(row.min(column.len().saturating_sub(1))).map(|(_, branch)| *branch))
+            .collect();
+        let count = items(inputs, &cells);
+        if count == 0 {
+            results.iter_mut().for_each(|tree| {
+                tree.branch_mut(path.clone());
+            });
+        }
+        for item in 0..count {
+            let args = inputs.iter().zip(&cells).map(|(input, cell)| argument(input, *cell, item)).collect();
+            let lists: usize = cells
+                .iter()
+                .zip(inputs)
+                .filter(|(_, i)| i.access == Access::List)
+                .map(|(c, _)| c.map_or(0, Vec::len))
+                .sum();
+            budget.spend(1 + lists as u64)?;
+            let slots = vec![Slot::Unset; own.outputs.len()];
+            let mut call = Call { args, slots, nicks: own.nicks, expression: own.expression, settings, budget, notes };
+            match (own.descriptor.run)(&mut call) {
+                Ok(()) | Err(Stop::Null) => {}
+                Err(Stop::Error(message)) => {
+                    call.notes.errors.insert(message);
+                    call.slots.iter_mut().for_each(|slot| *slot = Slot::Unset);
+                }
+                Err(Stop::Budget) => return Err(Stop::Budget),
+            }
+            let slots = call.slots;
+            let below = !has_list || count > 1;
+            for ((tree, slot), access) in results.iter_mut().zip(slots).zip(own.outputs) {
+                place(tree, slot, *access, path, below.then_some(item), budget)?;
+            }
+        }
+    }
+    Ok(results)
+}
+
+/// The data whose paths the results take: most branches, then longest paths, then first.
+fn master(inputs: &[Fed]) -> Option<&Tree> {
+    let mut best: Option<&Tree> = None;
+    for input in inputs.iter().filter(|input| input.access != Access::Tree) {
+        let size = |tree: &Tree| (tree.path_count(), tree.depth());
+        if input.data.path_count() > 0 && best.is_none_or(|tree| size(&input.data) > size(tree)) {
+            best = Some(&input.data);
+        }
+    }
+    best
+}
+
+/// How often the component runs in a row of branches.
+fn items(inputs: &[Fed], cells: &[Option<&crate::tree::Branch>]) -> usize {
+    let mut longest = 0;
+    let mut any = false;
+    for (input, cell) in inputs.iter().zip(cells).filter(|(input, _)| input.access == Access::Item) {
+        match cell.map_or(0, Vec::len) {
+            0 if input.optional => {}
+            0 => return 0,
+            length => {
+                any = true;
+                longest = longest.max(length);
+            }
+        }
+    }
+    if any { longest } else { 1 }
+}
+
+fn argument<'a>(input: &'a Fed, cell: Option<&'a crate::tree::Branch>, item: usize) -> Arg<'a> {
+    match input.access {
+        Access::Tree => Arg::Tree(&input.data),
+        Access::List => Arg::List(cell.map_or(&[], Vec::as_slice)),
+        Access::Item => {
+            let value = cell.and_then(|branch| branch.get(item.min(branch.len().saturating_sub(1))));
+            Arg::Item(value.and_then(Option::as_ref))
+        }
+    }
+}
+
+/// Puts a result where it belongs. What was not given is null as an item and nothing as a list, so that items of several
+/// outputs stay in step.
+fn place(
+    tree: &mut Tree,
+    slot: Slot,
+    access: Access,
+    path: &Path,
+    item: Option<usize>,
+    budget: &mut Budget,
+) -> Result<(), Stop> {
+    match slot {
+        Slot::Tree(result) => {
+            budget.spend_tree(&result)?;
+            *tree = result;
+        }
+        Slot::Item(value) => {
+            budget.spend(value.as_ref().map_or(1, crate::value::Value::weight))?;
+            tree.push(path.clone(), value);
+        }
+        Slot::List(branch) => {
+            let weight: u64 = branch.iter().flatten().map(crate::value::Value::weight).sum();
+            budget.spend(1 + weight)?;
+            let path = item.map_or_else(|| path.clone(), |item| path.child(item));
+            tree.branch_mut(path).extend(branch);
+        }
+        Slot::Unset => match access {
+            Access::Item => tree.push(path.clone(), None),
+            Access::List => {
+                tree.branch_mut(item.map_or_else(|| path.clone(), |item| path.child(item)));
+            }
+            Access::Tree => {}
+        },
+    }
+    Ok(())
+}
