@@ -38,7 +38,7 @@ const ARCHIVE_FIRST: i32 = 50;
 /// The last archive version that is read: that of the coming Rhino 9.
 const ARCHIVE_LAST: i32 = 90;
 /// Which openNURBS wrote the archive, by which readers know the quirks to expect: the public release 8.12 of 8 October
-/// 2024 (day 282), whose layouts the encoders follow, on branch 0: a developer build, for no product of `McNeel` wrote
+/// 2024 (day 282), whose layouts the encoders follow, on branch 0: a developer build, for no product of McNeel wrote
 /// it.
 const OPENNURBS: i32 = version_number(8, 12, 2024, 282, 0);
 /// The most characters of base64 that are read: compute takes no larger request.
@@ -154,7 +154,8 @@ pub fn encode(geometry: &Geometry) -> Result<RhinoJson, Flaw> {
 }
 
 /// Reads an object. What it has beyond the arrays of [`Geometry`] (colours, texture coordinates, n-gons, user strings)
-/// is passed over, and so is what follows it in the data.
+/// is passed over, and so is what follows it in the data. A mesh of Rhino 5 has its double precision among its user data,
+/// and is read in single precision.
 pub fn decode(object: &RhinoJson) -> Result<Geometry, Error> {
     if object.version != FORM {
         return Err(Error::Form(object.version));

@@ -218,7 +218,6 @@ fn assert_as_worked_out(account: &Account, case: &Case) {
     let near = |found: &[f64], expected: &[f64]| {
         assert_eq!(found.len(), expected.len());
         for (a, b) in found.iter().zip(expected) {
-            // The bounding box of a mesh comes in single precision.
             assert!((a - b).abs() <= TOLERANCE * b.abs().max(1.0), "{found:?} for {expected:?} in {:?}", account.class);
         }
     };
