@@ -154,8 +154,8 @@ pub fn encode(geometry: &Geometry) -> Result<RhinoJson, Flaw> {
 }
 
 /// Reads an object. What it has beyond the arrays of [`Geometry`] (colours, texture coordinates, n-gons, user strings)
-/// is passed over, and so is what follows it in the data. A mesh of Rhino 5 has its double precision among its user data,
-/// and is read in single precision.
+/// is passed over, and so is what follows it in the data. A mesh of Rhino 5 has its double precision among its user
+/// data, and is read in single precision.
 pub fn decode(object: &RhinoJson) -> Result<Geometry, Error> {
     if object.version != FORM {
         return Err(Error::Form(object.version));
