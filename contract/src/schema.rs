@@ -1,0 +1,193 @@
+//! JSON Schema 2020-12: compiled once, checked many times, in words for people.
+//!
+//! A schema reaches nothing outside itself, costs a bounded number of steps per value, and matches patterns in linear
+//! time. [`lint`] refuses every schema of which this does not hold.
+
+mod lint;
+mod words;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use jsonschema::{Draft, PatternOptions, Validator};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::fault;
+
+/// What is wrong with a value, by JSON pointer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Violation {
+    /// The value, relative to the whole that was checked; for a missing or an unknown member, that member.
+    pub pointer: String,
+    /// The schema keyword, or a rule of ours such as `unknown_input`.
+    pub rule: &'static str,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+/// Whose members a schema describes: it decides what an unknown one is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    Inputs,
+    Outputs,
+    File,
+}
+
+/// A compiled schema.
+#[derive(Debug)]
+pub struct Schema {
+    validator: Validator,
+    document: Value,
+    subject: Subject,
+}
+
+/// The most violations that one check reports. Each costs memory, and nobody reads the hundred-and-first.
+pub const VIOLATIONS: usize = 100;
+
+/// The compiled size of one pattern, in bytes.
+const PATTERN_BYTES: usize = 1 << 20;
+
+/// The schemas of the registry's own files, by the name that `appserver schema` takes.
+const EMBEDDED: [(&str, &str); 6] = [
+    ("bindings", include_str!("../schemas/bindings.schema.json")),
+    ("example", include_str!("../schemas/example.schema.json")),
+    ("manifest", include_str!("../schemas/manifest.schema.json")),
+    ("plugins", include_str!("../schemas/plugins.schema.json")),
+    ("policy", include_str!("../schemas/policy.schema.json")),
+    ("tenants", include_str!("../schemas/tenants.schema.json")),
+];
+
+/// The names of the embedded schemas, sorted.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    EMBEDDED.iter().map(|(name, _)| *name)
+}
+
+/// The text of an embedded schema.
+pub fn embedded(name: &str) -> Option<&'static str> {
+    EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// An embedded schema, compiled once per process.
+///
+/// # Panics
+/// When the name is not one of [`names`]: names are written in code, never read.
+pub(crate) fn own(name: &str) -> &'static Schema {
+    static COMPILED: LazyLock<BTreeMap<&str, Schema>> = LazyLock::new(|| {
+        let compile = |(name, text): (&'static str, &str)| {
+            let document = serde_json::from_str(text).expect("the embedded schemas are JSON");
+            let schema = Schema::compile(document, Subject::File).expect("the embedded schemas are sound");
+            (name, schema)
+        };
+        EMBEDDED.into_iter().map(compile).collect()
+    });
+    &COMPILED[name]
+}
+
+/// Options under which every schema and every pattern is compiled.
+fn options<'i>() -> jsonschema::ValidationOptions<'i> {
+    jsonschema::draft202012::options()
+        .offline()
+        .should_validate_formats(true)
+        .should_ignore_unknown_formats(false)
+        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES))
+}
+
+/// Whether a format is one that values are checked by.
+fn is_format(name: &str) -> bool {
+    options().is_known_format(Draft::Draft202012, name)
+}
+
+/// Whether a pattern compiles for the linear engine, within its bound.
+fn pattern_error(pattern: &str) -> Option<String> {
+    let schema = serde_json::json!({ "pattern": pattern });
+    options().build(&schema).err().map(|error| error.to_string())
+}
+
+// === impl Schema ===
+
+impl Schema {
+    /// Compiles a schema that keeps the rules of [`lint`]; the violations have pointers into the schema.
+    pub fn compile(document: Value, subject: Subject) -> Result<Self, Vec<Violation>> {
+        let found = lint::lint(&document);
+        if !found.is_empty() {
+            return Err(found);
+        }
+        match options().build(&document) {
+            Ok(validator) => Ok(Self { validator, document, subject }),
+            Err(error) => {
+                let message = format!("this is not a schema: {error}");
+                Err(vec![Violation::new(error.instance_path().as_str(), "schema_invalid", message)])
+            }
+        }
+    }
+
+    /// The schema as it was written.
+    pub fn document(&self) -> &Value {
+        &self.document
+    }
+
+    /// All violations, at most [`VIOLATIONS`], sorted by pointer; none for a valid value.
+    pub fn check(&self, value: &Value) -> Vec<Violation> {
+        if self.validator.is_valid(value) {
+            return Vec::new();
+        }
+        let mut violations = Vec::new();
+        for error in self.validator.iter_errors(value) {
+            words::explain(self, &error, value, &mut violations);
+            if violations.len() >= VIOLATIONS {
+                violations.truncate(VIOLATIONS);
+                break;
+            }
+        }
+        violations.sort();
+        violations.dedup();
+        violations
+    }
+}
+
+// === impl Violation ===
+
+impl Violation {
+    pub fn new(pointer: impl Into<String>, rule: &'static str, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), rule, message: message.into(), help: None }
+    }
+
+    /// A member that is not known, with the known one that was probably meant.
+    pub fn unknown<'k>(
+        pointer: &str,
+        rule: &'static str,
+        name: &str,
+        noun: &str,
+        known: impl IntoIterator<Item = &'k str> + Clone,
+    ) -> Self {
+        let help = fault::did_you_mean(name, known.clone()).unwrap_or_else(|| match fault::listed(known).as_str() {
+            "none" => format!("there is no {noun} to give here"),
+            names => format!("known here: {names}"),
+        });
+        let message = format!("there is no {noun} `{}`", words::cut(name));
+        Self { help: Some(help), ..Self::new(pointer, rule, message) }
+    }
+}
+
+// === impl Subject ===
+
+impl Subject {
+    /// The rule that an unknown member breaks.
+    pub fn unknown_rule(self) -> &'static str {
+        match self {
+            Self::Inputs => "unknown_input",
+            Self::Outputs => "unknown_output",
+            Self::File => "unknown_key",
+        }
+    }
+
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Inputs => "input",
+            Self::Outputs => "output",
+            Self::File => "key",
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! One JSON file of the registry: its text, its tree and its places.
+//!
+//! Every fault that a [`Source`] makes points at the place of its pointer in the file.
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::fault::Fault;
+use crate::json::{self, spans::Spans};
+use crate::schema::{self, Violation};
+
+/// A JSON file that was parsed.
+#[derive(Debug)]
+pub struct Source<'f> {
+    file: &'f Path,
+    spans: Spans<'f>,
+    value: Value,
+}
+
+// === impl Source ===
+
+impl<'f> Source<'f> {
+    /// Parses the bytes of `file`; a fault is reported under that name.
+    pub fn parse(file: &'f Path, bytes: &'f [u8]) -> Result<Self, Fault> {
+        match json::parse(bytes, &json::Limits::FILE) {
+            Ok(value) => Ok(Self { file, spans: Spans::index(bytes), value }),
+            Err(error) => {
+                let rule = match error.kind {
+                    json::ErrorKind::DuplicateKey(_) => "json_duplicate_key",
+                    json::ErrorKind::ByteOrderMark => "json_byte_order_mark",
+                    json::ErrorKind::Syntax(_) | json::ErrorKind::Trailing | json::ErrorKind::NotUtf8 => "json_syntax",
+                    json::ErrorKind::TooLong(..)
+                    | json::ErrorKind::TooDeep(_)
+                    | json::ErrorKind::TooManyValues(_)
+                    | json::ErrorKind::TooManyKeys(_)
+                    | json::ErrorKind::LongString(..) => "json_limit",
+                };
+                Err(Fault::new(rule, file, error.position(), error.kind.to_string()))
+            }
+        }
+    }
+
+    pub fn file(&self) -> &'f Path {
+        self.file
+    }
+
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    pub fn spans(&self) -> &Spans<'f> {
+        &self.spans
+    }
+
+    pub fn into_value(self) -> Value {
+        self.value
+    }
+
+    /// Checks the file by the embedded schema of this name and reads it into `T`.
+    pub fn shape<T: DeserializeOwned>(&self, schema: &str) -> Result<T, Vec<Fault>> {
+        let violations = schema::own(schema).check(&self.value);
+        if violations.is_empty() {
+            T::deserialize(&self.value)
+                .map_err(|error| vec![self.fault("file_shape", "", format!("this is no {schema}: {error}"))])
+        } else {
+            Err(violations.into_iter().map(|violation| self.violated(violation)).collect())
+        }
+    }
+
+    /// A fault at the value of `pointer`.
+    pub fn fault(&self, rule: &'static str, pointer: &str, message: impl Into<String>) -> Fault {
+        Fault::new(rule, self.file, self.spans.value(pointer), message).pointer(pointer)
+    }
+
+    /// A fault at the key of `pointer`.
+    pub fn key_fault(&self, rule: &'static str, pointer: &str, message: impl Into<String>) -> Fault {
+        Fault::new(rule, self.file, self.spans.key(pointer), message).pointer(pointer)
+    }
+
+    /// A violation of a schema by this file, as a fault of it.
+    pub fn violated(&self, violation: Violation) -> Fault {
+        let Violation { pointer, rule, message, help } = violation;
+        let at = if rule.starts_with("unknown_") { self.spans.key(&pointer) } else { self.spans.value(&pointer) };
+        Fault::new(rule, self.file, at, message).pointer(pointer).help(help)
+    }
+}
