@@ -1,7 +1,7 @@
 //! The reader on real files, where a corpus lies beside the checkout.
 
-use contract::definition::Limits;
 use contract::definition::archive::{Archive, Format};
+use contract::definition::{Definition, Input, Limits, Report};
 use flate2::read::DeflateDecoder;
 use std::io::Read as _;
 
@@ -31,5 +31,48 @@ fn a_real_file_reads_the_same_from_either_format() {
         let xml = Archive::read(archive.to_ghx().as_bytes(), &Limits::default()).unwrap();
         let binary = Archive::read(&archive.to_gh(), &Limits::default()).unwrap();
         assert!(xml.root == archive.root && binary.root == archive.root, "{}", file_name(&path));
+    }
+}
+
+/// What compute lists for a definition, one line a parameter: name, type, count, limits, default.
+fn listing(definition: &Definition) -> String {
+    let input = |input: &Input| {
+        let default = input.default.as_ref().map_or_else(|| "unknown".to_owned(), |tree| tree.to_plain().to_string());
+        let (least, most) = (input.at_least, input.at_most);
+        let limits = format!("{:?} {:?}", input.minimum, input.maximum);
+        format!("  in  {}: {} [{least}..{most}] {limits} = {default}\n", input.name, input.type_name)
+    };
+    let inputs: String = definition.inputs.iter().map(input).collect();
+    let outputs = definition.outputs.iter().map(|output| format!("  out {}: {}\n", output.name, output.type_name));
+    let libraries =
+        definition.libraries.iter().map(|library| format!("  lib {} {:?}\n", library.name, library.version));
+    let scripts = definition.scripts.iter().map(|script| {
+        let digest = script.sha256.as_ref().map(|digest| &digest[..8]);
+        format!(
+            "  script {:?} {} {digest:?} {:?} {:?}\n",
+            script.spot.nickname, script.language, script.requires, script.packages
+        )
+    });
+    let problems = definition.problems.iter().map(|problem| {
+        format!("  problem {} {}\n", problem.code, problem.spot.as_ref().map_or_else(String::new, ToString::to_string))
+    });
+    let rest: String = outputs.chain(libraries).chain(scripts).chain(problems).collect();
+    format!("{} {:?}\n{inputs}{rest}", definition.format.as_str(), definition.rhino)
+}
+
+#[test]
+fn a_real_file_lists_what_compute_lists() {
+    let listings: Vec<String> = corpus()
+        .iter()
+        .map(|path| {
+            let started = std::time::Instant::now();
+            let definition = Definition::read(&std::fs::read(path).unwrap(), &Limits::default()).unwrap();
+            assert!(!Report(&definition).to_string().is_empty());
+            assert!(started.elapsed().as_millis() < 1000, "{} took {:?}", file_name(path), started.elapsed());
+            format!("{}: {}", file_name(path), listing(&definition))
+        })
+        .collect();
+    if !listings.is_empty() {
+        insta::assert_snapshot!(listings.join("\n"));
     }
 }
