@@ -1,1 +1,3 @@
 //! AppServer.
+
+pub mod rhino;
