@@ -91,7 +91,7 @@ fn problems(f: &mut Formatter<'_>, problems: &[Problem]) -> fmt::Result {
         };
         writeln!(f, "  {word}[{}]: {}", problem.code, one_line(&problem.message))?;
         if let Some(spot) = &problem.spot {
-            writeln!(f, "    where: {} {}", one_line(&spot.to_string()), spot.instance)?;
+            writeln!(f, "    where: {} {}", place(spot.position), spot.instance)?;
         }
         writeln!(f, "    fix: {}", one_line(&problem.fix))?;
     }
