@@ -196,6 +196,13 @@ impl Canvas {
         self.place(&format!("output {name}"), catalogue::context_print(name), [feed.into()]);
     }
 
+    /// Whether an object gives data to the caller.
+    pub(super) fn returns(&self, object: usize) -> bool {
+        let framed = |exposure: &Exposure| exposure.member == object && exposure.name.starts_with("RH_OUT");
+        matches!(&self.objects[object].body, Body::Component(component, _) if component.outputs.is_empty())
+            || self.exposures.iter().any(framed)
+    }
+
     // === Bookkeeping ===
 
     fn add(&mut self, name: &str, body: Body) -> usize {

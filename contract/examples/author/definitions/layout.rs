@@ -1,4 +1,4 @@
-//! Positions on the canvas: a band for each section, in it a row for each input and a column for each step.
+//! Positions on the canvas: a band for each section, in it a row for each input and output and a column for each step.
 //!
 //! Rhino.Compute lists inputs and outputs by their height on the canvas, so the order of the source is the order there.
 
@@ -20,6 +20,8 @@ enum Role {
     Input,
     /// So many steps from the inputs, counted from 0.
     Step(usize),
+    /// Gives a value to the caller, right of all steps.
+    Output,
 }
 
 const MARGIN: f32 = 40.0;
@@ -36,11 +38,13 @@ const WIRES: f32 = 70.0;
 pub(super) fn places(canvas: &Canvas) -> Vec<Place> {
     let roles = roles(canvas);
     let lefts = lefts(canvas, &roles);
+    let right_of_steps = lefts.last().copied().unwrap_or(STEPS);
     let mut places: Vec<Option<Place>> = vec![None; canvas.objects.len()];
     let mut top = MARGIN;
     for section in 0..canvas.sections.len() {
-        // The next free y of the input rows, and of each column of steps.
+        // The next free y of the input rows, the output rows, and each column of steps.
         let mut row = top;
+        let mut output_row = top;
         let mut columns = vec![top; canvas.objects.len()];
         let members = canvas.objects.iter().enumerate().filter(|(_, object)| object.section == section);
         for (index, object) in members {
@@ -50,11 +54,12 @@ pub(super) fn places(canvas: &Canvas) -> Vec<Place> {
                 Role::Default => (left_of_steps, row),
                 Role::Input => (left_of_steps, advance(&mut row, ROW)),
                 Role::Step(step) => (lefts[step], advance(&mut columns[step], height + GAP)),
+                Role::Output => (right_of_steps, advance(&mut output_row, ROW)),
             };
             let bounds = [x, y, width, height];
             places[index] = Some(Place { bounds, pivot: pivot(object, bounds) });
         }
-        top = columns.into_iter().fold(row, f32::max) + BAND_GAP;
+        top = columns.into_iter().fold(row.max(output_row), f32::max) + BAND_GAP;
     }
     places.into_iter().map(|place| place.expect("every object is in a section")).collect()
 }
@@ -90,6 +95,7 @@ fn roles(canvas: &Canvas) -> Vec<Role> {
         };
         let role = match &object.body {
             _ if default_of_getter(index) => Role::Default,
+            _ if canvas.returns(index) => Role::Output,
             Body::Slider(_) | Body::Panel(_) | Body::Toggle(_) | Body::Getter(_) => Role::Input,
             Body::Parameter(parameter) => step_after(&parameter.feed).map_or(Role::Input, Role::Step),
             Body::Component(_, feeds) => Role::Step(feeds.iter().filter_map(step_after).max().unwrap_or(0)),
