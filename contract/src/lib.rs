@@ -1,19 +1,101 @@
 //! What AppServer promises about one version of a Grasshopper definition.
 //!
-//! This crate reads files and bytes; it opens no socket and knows nothing of the gateway.
+//! This crate reads files and bytes; it opens no socket and knows nothing of the gateway. A [`Contract`] is made from a
+//! version folder without faults only, and never changes.
 
 pub mod bindings;
 pub mod canonical;
+mod check;
+mod defaults;
 pub mod definition;
 pub mod digest;
+pub mod examples;
 pub mod fault;
+pub mod folder;
 pub mod json;
+mod load;
 pub mod manifest;
 pub mod plugins;
+pub mod policy;
 pub mod schema;
 pub mod source;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use semver::Version;
+use serde_json::{Map, Value};
 
 pub use canonical::Inputs;
 pub use digest::Digest;
 pub use fault::{Fault, Position};
+pub use folder::Folder;
 pub use schema::Violation;
+
+use bindings::Bindings;
+use defaults::Defaults;
+use definition::Definition;
+use examples::Examples;
+use manifest::Manifest;
+use plugins::Plugins;
+use schema::Schema;
+
+/// One version of one definition: what it takes, what it gives, what it needs.
+#[derive(Debug)]
+pub struct Contract {
+    pub app_id: String,
+    pub version: Version,
+    pub manifest: Manifest,
+    /// Inputs and outputs in the order they are shown in: by `x-order` of their schema, then as in the file.
+    pub bindings: Bindings,
+    pub plugins: Plugins,
+    /// See [`Plugins::requires_hash`].
+    pub requires_plugins_hash: Digest,
+    /// The Grasshopper file.
+    pub definition_bytes: Arc<[u8]>,
+    /// The SHA-256 of the Grasshopper file.
+    pub definition_digest: Digest,
+    /// What compute sees in the Grasshopper file.
+    pub definition: Definition,
+    pub inputs_schema: Value,
+    pub outputs_schema: Value,
+    pub examples: Examples,
+    /// The digest of the version folder, see [`digest::version`].
+    pub digest: Digest,
+    inputs: Schema,
+    outputs: Schema,
+    defaults: Defaults,
+}
+
+// === impl Contract ===
+
+impl Contract {
+    /// Reads and checks a version folder, `…/<app_id>/<version>`. Blocks on the file system.
+    ///
+    /// # Errors
+    /// All faults of all files, sorted by place; their files are relative to the folder.
+    pub fn load(folder: &Path) -> Result<Self, Vec<Fault>> {
+        Self::of(&Folder::read(folder)?)
+    }
+
+    /// Checks a folder that was read already; as [`load`](Self::load).
+    pub fn of(folder: &Folder) -> Result<Self, Vec<Fault>> {
+        load::contract(folder)
+    }
+
+    /// Checks the inputs of a solve and brings them into canonical form, defaults included.
+    ///
+    /// # Errors
+    /// All violations, at most [`schema::VIOLATIONS`], with pointers relative to `inputs`, sorted by pointer.
+    pub fn check_inputs(&self, inputs: &Value) -> Result<Inputs, Vec<Violation>> {
+        check::inputs(&self.inputs, &self.defaults, &self.bindings.inputs, inputs)
+    }
+
+    /// Checks what a solve gave, by the caller's names.
+    ///
+    /// # Errors
+    /// As [`check_inputs`](Self::check_inputs).
+    pub fn check_outputs(&self, outputs: &Map<String, Value>) -> Result<(), Vec<Violation>> {
+        check::outputs(&self.outputs, &self.bindings.outputs, outputs)
+    }
+}

@@ -7,13 +7,15 @@ mod lint;
 mod words;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::fault;
+use crate::fault::{self, Fault};
+use crate::source::Source;
 
 /// What is wrong with a value, by JSON pointer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -60,19 +62,37 @@ const EMBEDDED: [(&str, &str); 6] = [
 ];
 
 /// The names of the embedded schemas, sorted.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    EMBEDDED.iter().map(|(name, _)| *name)
-}
+pub const NAMES: [&str; EMBEDDED.len()] = {
+    let mut names = [""; EMBEDDED.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = EMBEDDED[index].0;
+        index += 1;
+    }
+    names
+};
 
 /// The text of an embedded schema.
 pub fn embedded(name: &str) -> Option<&'static str> {
     EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
+/// Parses a file of the registry and checks it by the embedded schema of this name.
+///
+/// The faults name `file` and the places in it. `name` is one of [`NAMES`]; for another, nothing is valid.
+pub fn check_file(name: &str, file: &Path, bytes: &[u8]) -> Result<Value, Vec<Fault>> {
+    if embedded(name).is_none() {
+        return Err(vec![Fault::of_file("schema_unknown", file, format!("there is no schema `{name}`"))]);
+    }
+    let source = Source::parse(file, bytes).map_err(|fault| vec![fault])?;
+    source.check(name)?;
+    Ok(source.into_value())
+}
+
 /// An embedded schema, compiled once per process.
 ///
 /// # Panics
-/// When the name is not one of [`names`]: names are written in code, never read.
+/// When the name is not one of [`NAMES`]: names are written in code, never read.
 pub(crate) fn own(name: &str) -> &'static Schema {
     static COMPILED: LazyLock<BTreeMap<&str, Schema>> = LazyLock::new(|| {
         let compile = |(name, text): (&'static str, &str)| {
@@ -126,6 +146,19 @@ impl Schema {
     /// The schema as it was written.
     pub fn document(&self) -> &Value {
         &self.document
+    }
+
+    /// A subschema and those that it refers to, one after the other.
+    pub(crate) fn chain<'s>(&'s self, subschema: &'s Value) -> Vec<&'s Value> {
+        let mut chain = vec![subschema];
+        // No cycle passes the lint; the bound keeps this true of itself.
+        while chain.len() < lint::DEPTH
+            && let Some(target) = chain.last().and_then(|last| last.get("$ref")?.as_str())
+            && let Some((_, schema)) = lint::resolve_pointer(&self.document, target)
+        {
+            chain.push(schema);
+        }
+        chain
     }
 
     /// All violations, at most [`VIOLATIONS`], sorted by pointer; none for a valid value.

@@ -58,15 +58,20 @@ impl<'f> Source<'f> {
         self.value
     }
 
-    /// Checks the file by the embedded schema of this name and reads it into `T`.
-    pub fn shape<T: DeserializeOwned>(&self, schema: &str) -> Result<T, Vec<Fault>> {
+    /// Checks the file by the embedded schema of this name.
+    pub fn check(&self, schema: &str) -> Result<(), Vec<Fault>> {
         let violations = schema::own(schema).check(&self.value);
         if violations.is_empty() {
-            T::deserialize(&self.value)
-                .map_err(|error| vec![self.fault("file_shape", "", format!("this is no {schema}: {error}"))])
-        } else {
-            Err(violations.into_iter().map(|violation| self.violated(violation)).collect())
+            return Ok(());
         }
+        Err(violations.into_iter().map(|violation| self.violated(violation)).collect())
+    }
+
+    /// Checks the file by the embedded schema of this name and reads it into `T`.
+    pub fn shape<T: DeserializeOwned>(&self, schema: &str) -> Result<T, Vec<Fault>> {
+        self.check(schema)?;
+        T::deserialize(&self.value)
+            .map_err(|error| vec![self.fault("file_shape", "", format!("this is no {schema}: {error}"))])
     }
 
     /// A fault at the value of `pointer`.

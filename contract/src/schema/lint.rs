@@ -12,7 +12,7 @@ use crate::fault;
 use crate::json::spans::{escape, tokens};
 
 /// Levels of schema within schema.
-const DEPTH: usize = 32;
+pub(super) const DEPTH: usize = 32;
 /// Subschemas, each reference counted with all that it refers to.
 const COST: u64 = 10_000;
 /// Patterns of one schema.

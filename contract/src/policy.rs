@@ -1,0 +1,154 @@
+//! `policy.json`: what an app may use of the gateway and of the nodes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{self, Fault};
+use crate::folder;
+use crate::manifest::{SizeLimits, strict_version};
+use crate::source::Source;
+
+/// The policy of one app.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    pub app_id: String,
+    /// The definitions that the app may call, its own and other apps'.
+    pub allowed_definitions: Vec<String>,
+    /// Solves at one time, both lanes together.
+    pub max_concurrency: u32,
+    pub preview_seats: u32,
+    pub batch_seats: u32,
+    pub rate_limits: RateLimits,
+    #[serde(default)]
+    pub manifest_overrides: Overrides,
+    #[serde(default)]
+    pub aliases: BTreeMap<String, Version>,
+    #[serde(default)]
+    pub cache: Lanes<Cache>,
+    #[serde(default)]
+    pub queue: Lanes<Queue>,
+    /// The lower of these and the manifest's holds.
+    #[serde(default)]
+    pub limits: SizeLimits,
+    /// The label of the nodes that solve for the app; none for all.
+    #[serde(default)]
+    pub node_pool: Option<String>,
+    /// Whether versions with script components are refused.
+    #[serde(default)]
+    pub deny_scripts: bool,
+    #[serde(default)]
+    pub cors_origins: Vec<String>,
+    /// Whether limits are only counted, not enforced.
+    #[serde(default)]
+    pub shadow: bool,
+    #[serde(default)]
+    pub slo: Slo,
+}
+
+/// Admission rates per tenant; both are above 0.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RateLimits {
+    /// Preview requests a second.
+    pub preview_rps: f64,
+    /// Batch requests a minute.
+    pub batch_jobs_per_min: f64,
+}
+
+/// Values that replace the manifest's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Overrides {
+    pub timeout_sec: Option<u32>,
+}
+
+/// One value per lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, bound(deserialize = "T: Deserialize<'de> + Default"))]
+pub struct Lanes<T> {
+    pub preview: T,
+    pub batch: T,
+}
+
+/// What kept answers may take; what is absent is the gateway's default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Cache {
+    pub bytes_max: Option<u64>,
+    pub ttl_sec: Option<u64>,
+}
+
+/// How many may wait for a seat and how long; what is absent is the gateway's default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Queue {
+    pub depth_max: Option<u32>,
+    pub wait_ms_max: Option<u64>,
+}
+
+/// What users are promised; what is absent is not promised.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Slo {
+    /// The share of requests answered well, between 0 and 1.
+    pub availability: Option<f64>,
+    pub preview_p95_ms: Option<u64>,
+    pub batch_p95_ms: Option<u64>,
+}
+
+// === impl Policy ===
+
+impl Policy {
+    /// Reads and checks the file; all its faults, which name `file` as it was given.
+    pub fn load(file: &Path) -> Result<Self, Vec<Fault>> {
+        let bytes = folder::read_file(file).map_err(|fault| vec![fault])?;
+        let source = Source::parse(file, &bytes).map_err(|fault| vec![fault])?;
+        Self::read(&source)
+    }
+
+    fn read(source: &Source<'_>) -> Result<Self, Vec<Fault>> {
+        let mut faults = source.check("policy").err().unwrap_or_default();
+        faults.extend(alias_faults(source));
+        if faults.is_empty() {
+            match source.shape::<Self>("policy") {
+                Ok(policy) => {
+                    policy.check_seats(source, &mut faults);
+                    if faults.is_empty() {
+                        return Ok(policy);
+                    }
+                }
+                Err(found) => faults.extend(found),
+            }
+        }
+        fault::sort(&mut faults);
+        Err(faults)
+    }
+
+    /// Seats that add up to more than `max_concurrency` are meant: the lanes share, each up to its own bound. Refused are
+    /// numbers that cannot do what they say: a lane larger than the whole, and a whole that the lanes together cannot reach.
+    fn check_seats(&self, source: &Source<'_>, faults: &mut Vec<Fault>) {
+        let most = self.max_concurrency;
+        for (lane, seats) in [("preview_seats", self.preview_seats), ("batch_seats", self.batch_seats)] {
+            if seats > most {
+                let message = format!("{lane} is {seats}, but max_concurrency lets only {most} solves run at one time");
+                faults.push(source.fault("policy_seats", &format!("/{lane}"), message));
+            }
+        }
+        let all = u64::from(self.preview_seats) + u64::from(self.batch_seats);
+        if all < u64::from(most) {
+            let message = format!("max_concurrency is {most}, but both lanes together have only {all} seats");
+            let help = format!("lower it to {all}, or give a lane more seats");
+            faults.push(source.fault("policy_seats", "/max_concurrency", message).help(help));
+        }
+    }
+}
+
+/// Aliases that lead to what is no version.
+fn alias_faults(source: &Source<'_>) -> Vec<Fault> {
+    let aliases = source.value().get("aliases").and_then(|aliases| aliases.as_object());
+    let mut faults = Vec::new();
+    for (name, version) in aliases.into_iter().flatten() {
+        let unread = version.as_str().and_then(|version| strict_version(version).err());
+        let pointer = format!("/aliases/{}", crate::json::spans::escape(name));
+        faults.extend(unread.map(|message| source.fault("version_syntax", &pointer, message)));
+    }
+    faults
+}
