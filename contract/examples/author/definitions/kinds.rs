@@ -123,25 +123,25 @@ impl Kind {
         }
     }
 
-    /// Name, nickname and description of the floating parameter.
-    pub(super) fn titles(self) -> [&'static str; 3] {
+    /// Name and description of the floating parameter.
+    pub(super) fn titles(self) -> [&'static str; 2] {
         match self {
-            Self::Data => ["Data", "Data", "Holds data of any type"],
-            Self::Variable => ["Variable", "Var", "Holds values for a formula"],
-            Self::Number => ["Number", "Num", "Holds floating-point numbers"],
-            Self::Integer => ["Integer", "Int", "Holds whole numbers"],
-            Self::Boolean => ["Boolean", "Bool", "Holds truth values"],
-            Self::Text => ["Text", "Txt", "Holds pieces of text"],
-            Self::Point => ["Point", "Pt", "Holds points in space"],
-            Self::Vector => ["Vector", "Vec", "Holds vectors"],
-            Self::Plane => ["Plane", "Pln", "Holds planes"],
-            Self::Domain => ["Domain", "Domain", "Holds intervals of numbers"],
-            Self::Line => ["Line", "Line", "Holds line segments"],
-            Self::Curve => ["Curve", "Crv", "Holds curves"],
-            Self::Rectangle => ["Rectangle", "Rec", "Holds rectangles"],
-            Self::Box => ["Box", "Box", "Holds boxes"],
-            Self::Geometry => ["Geometry", "Geo", "Holds geometry of any type"],
-            Self::Transform => ["Transform", "XForm", "Holds transformations"],
+            Self::Data => ["Data", "Holds data of any type"],
+            Self::Variable => ["Variable", "Holds values for a formula"],
+            Self::Number => ["Number", "Holds floating-point numbers"],
+            Self::Integer => ["Integer", "Holds whole numbers"],
+            Self::Boolean => ["Boolean", "Holds truth values"],
+            Self::Text => ["Text", "Holds pieces of text"],
+            Self::Point => ["Point", "Holds points in space"],
+            Self::Vector => ["Vector", "Holds vectors"],
+            Self::Plane => ["Plane", "Holds planes"],
+            Self::Domain => ["Domain", "Holds intervals of numbers"],
+            Self::Line => ["Line", "Holds line segments"],
+            Self::Curve => ["Curve", "Holds curves"],
+            Self::Rectangle => ["Rectangle", "Holds rectangles"],
+            Self::Box => ["Box", "Holds boxes"],
+            Self::Geometry => ["Geometry", "Holds geometry of any type"],
+            Self::Transform => ["Transform", "Holds transformations"],
         }
     }
 }

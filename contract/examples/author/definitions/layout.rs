@@ -25,7 +25,7 @@ enum Role {
 }
 
 const MARGIN: f32 = 40.0;
-const ROW: f32 = 40.0;
+const ROW: f32 = 56.0;
 const GAP: f32 = 20.0;
 const BAND_GAP: f32 = 60.0;
 const PORT: f32 = 20.0;
@@ -123,7 +123,7 @@ fn size(object: &Object) -> [f32; 2] {
         Body::Panel(_) => [200.0, 30.0],
         Body::Toggle(_) => [104.0, 22.0],
         Body::Getter(_) => [113.0, 26.0],
-        Body::Parameter(_) => [60.0, 20.0],
+        Body::Parameter(_) => [20.0 + 7.0 * small(object.name.chars().count()), 20.0],
         Body::Component(component, _) => {
             let rows = component.inputs.len().max(component.outputs.len()).max(1);
             // An Expression shows its formula between its inputs and its output.

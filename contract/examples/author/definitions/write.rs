@@ -133,14 +133,14 @@ impl Writer<'_> {
         let named = |titles: [&str; 3]| container(titles).guid("InstanceGuid", self.id(&source.name));
         match &source.body {
             Body::Slider(slider) => {
-                let container = named(["Number Slider", "", "A number to slide"])
+                let container = named(["Number Slider", &source.name, "A number to slide"])
                     .with(unwired)
                     .chunk(attributes(place))
                     .chunk(slider_settings(slider));
                 object(index, SLIDER, "Number Slider", None, container)
             }
             Body::Panel(text) => {
-                let container = named(["Panel", "", "Notes and text values"])
+                let container = named(["Panel", &source.name, "Notes and text values"])
                     .with(unwired)
                     .double("ScrollRatio", 0.0)
                     .text("UserText", text)
@@ -162,7 +162,11 @@ impl Writer<'_> {
                     .chunk(attributes(place));
                 object(index, guid, name, None, container)
             }
-            Body::Parameter(parameter) => self.parameter(index, parameter, &named, place),
+            Body::Parameter(parameter) => {
+                let [name, description] = parameter.kind.titles();
+                let container = self.parameter(named([name, &source.name, description]), parameter, place);
+                object(index, parameter.kind.guid(), name, None, container)
+            }
             Body::Component(component, feeds) => {
                 let titles = [component.name, component.nickname, component.description];
                 let container = self.component(named(titles), &source.name, component, feeds, place);
@@ -171,20 +175,12 @@ impl Writer<'_> {
         }
     }
 
-    fn parameter(
-        &self,
-        index: usize,
-        parameter: &Parameter,
-        named: &dyn Fn([&str; 3]) -> Record,
-        place: Place,
-    ) -> Record {
-        let titles = parameter.kind.titles();
-        let container = named(titles)
+    fn parameter(&self, record: Record, parameter: &Parameter, place: Place) -> Record {
+        record
             .bool("Optional", false)
             .with(|record| self.sources(record, &parameter.feed))
             .chunk(attributes(place))
-            .with(|record| held(record, parameter.kind, &parameter.feed.source));
-        object(index, parameter.kind.guid(), titles[0], None, container)
+            .with(|record| held(record, parameter.kind, &parameter.feed.source))
     }
 
     fn component(&self, record: Record, name: &str, component: &Component, feeds: &[Feed], place: Place) -> Record {
