@@ -7,6 +7,17 @@ mod call;
 mod table;
 
 mod arithmetic;
+mod boxes;
+mod colour;
+mod curves;
+mod domain;
+mod list;
+mod logic;
+mod measure;
+mod text;
+mod transforms;
+mod trees;
+mod vectors;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

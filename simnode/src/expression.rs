@@ -9,7 +9,7 @@
 mod evaluate;
 mod parse;
 
-pub(crate) use evaluate::{format_text, round_to};
+pub(crate) use evaluate::format_text;
 
 use crate::value::Value;
 

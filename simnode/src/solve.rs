@@ -83,7 +83,7 @@ pub struct Output {
 /// What a solve gave.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Solution {
-    /// In the order of the file.
+    /// In the order of `/io`.
     pub outputs: Vec<Output>,
     /// `message: component "Name" (instance)`, in the order of the file.
     pub errors: Vec<String>,
@@ -120,7 +120,7 @@ impl Document {
         Ok(Self { nodes: loaded.nodes, ports: loaded.ports, inputs, outputs, set: HashMap::new() })
     }
 
-    /// The names that [`Self::set_input`] knows, in file order.
+    /// The names that [`Self::set_input`] knows, in the order of `/io`.
     pub fn input_names(&self) -> impl Iterator<Item = &str> {
         self.inputs.iter().map(|(name, _)| name.as_str())
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::solve::Settings;
-use crate::tree::{Branch, Tree};
+use crate::tree::{Branch, Path, Tree};
 use crate::value::{Domain, Plane, Value, Xyz};
 
 /// Why a component function ends without results.
@@ -57,6 +57,8 @@ pub(crate) struct Notes {
 pub(crate) struct Call<'a> {
     pub(crate) args: Vec<Arg<'a>>,
     pub(crate) slots: Vec<Slot>,
+    /// Where the results of this call go.
+    pub(crate) path: &'a Path,
     /// The nicknames of the inputs, which expressions use as variables.
     pub(crate) nicks: &'a [String],
     /// The expression that the component itself stores.

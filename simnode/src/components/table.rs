@@ -5,7 +5,19 @@ use uuid::Uuid;
 use super::{Call, Descriptor, Input, Outcome, Output};
 
 /// Every family's table.
-pub(super) static FAMILIES: &[&[Descriptor]] = &[super::arithmetic::TABLE];
+pub(super) static FAMILIES: &[&[Descriptor]] = &[
+    super::arithmetic::TABLE,
+    super::logic::TABLE,
+    super::text::TABLE,
+    super::domain::TABLE,
+    super::list::TABLE,
+    super::trees::TABLE,
+    super::vectors::TABLE,
+    super::curves::TABLE,
+    super::boxes::TABLE,
+    super::transforms::TABLE,
+    super::colour::TABLE,
+];
 
 /// A component with a fixed signature.
 pub(super) const fn fixed(

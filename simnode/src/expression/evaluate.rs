@@ -239,7 +239,7 @@ fn rounding(name: &str) -> Option<fn(f64) -> f64> {
 }
 
 /// Decimal rounding, halves to even, for up to 15 digits.
-pub(crate) fn round_to(x: f64, digits: f64) -> f64 {
+fn round_to(x: f64, digits: f64) -> f64 {
     let factor = 10.0_f64.powf(digits.clamp(0.0, 15.0).trunc());
     let scaled = x * factor;
     if scaled.is_finite() { scaled.round_ties_even() / factor } else { x }

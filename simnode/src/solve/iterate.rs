@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::Settings;
 use crate::components::{Access, Arg, Budget, Call, Descriptor, Notes, Slot, Stop};
-use crate::tree::{Path, Tree};
+use crate::tree::{Branch, Path, Tree};
+use crate::value::Value;
 
 /// One input of the component that runs.
 pub(super) struct Fed {
@@ -34,14 +35,14 @@ pub(super) fn run(
     let master = master(inputs);
     let root = Path::root();
     let branches = master.map_or(1, Tree::path_count);
-    let columns: Vec<Vec<(&Path, &crate::tree::Branch)>> = inputs
+    let columns: Vec<Vec<(&Path, &Branch)>> = inputs
         .iter()
         .map(|input| if input.access == Access::Tree { Vec::new() } else { input.data.branches().collect() })
         .collect();
     let paths: Vec<&Path> = master.map_or_else(|| vec![&root], |tree| tree.branches().map(|(path, _)| path).collect());
     let has_list = inputs.iter().any(|input| input.access == Access::List);
     for (row, path) in paths.into_iter().enumerate().take(branches) {
-        let cells: Vec<Option<&crate::tree::Branch>> = columns
+        let cells: Vec<Option<&Branch>> = columns
             .iter()
             .map(|column| column.get(row.min(column.len().saturating_sub(1))).map(|(_, branch)| *branch))
             .collect();
@@ -61,7 +62,18 @@ pub(super) fn run(
                 .sum();
             budget.spend(1 + lists as u64)?;
             let slots = vec![Slot::Unset; own.outputs.len()];
-            let mut call = Call { args, slots, nicks: own.nicks, expression: own.expression, settings, budget, notes };
+            let below = (!has_list || count > 1).then(|| path.child(item));
+            let target = below.as_ref().unwrap_or(path);
+            let mut call = Call {
+                args,
+                slots,
+                path: target,
+                nicks: own.nicks,
+                expression: own.expression,
+                settings,
+                budget,
+                notes,
+            };
             match (own.descriptor.run)(&mut call) {
                 Ok(()) | Err(Stop::Null) => {}
                 Err(Stop::Error(message)) => {
@@ -71,9 +83,8 @@ pub(super) fn run(
                 Err(Stop::Budget) => return Err(Stop::Budget),
             }
             let slots = call.slots;
-            let below = !has_list || count > 1;
             for ((tree, slot), access) in results.iter_mut().zip(slots).zip(own.outputs) {
-                place(tree, slot, *access, path, below.then_some(item), budget)?;
+                place(tree, slot, *access, path, target, budget)?;
             }
         }
     }
@@ -93,7 +104,7 @@ fn master(inputs: &[Fed]) -> Option<&Tree> {
 }
 
 /// How often the component runs in a row of branches.
-fn items(inputs: &[Fed], cells: &[Option<&crate::tree::Branch>]) -> usize {
+fn items(inputs: &[Fed], cells: &[Option<&Branch>]) -> usize {
     let mut longest = 0;
     let mut any = false;
     for (input, cell) in inputs.iter().zip(cells).filter(|(input, _)| input.access == Access::Item) {
@@ -109,7 +120,7 @@ fn items(inputs: &[Fed], cells: &[Option<&crate::tree::Branch>]) -> usize {
     if any { longest } else { 1 }
 }
 
-fn argument<'a>(input: &'a Fed, cell: Option<&'a crate::tree::Branch>, item: usize) -> Arg<'a> {
+fn argument<'a>(input: &'a Fed, cell: Option<&'a Branch>, item: usize) -> Arg<'a> {
     match input.access {
         Access::Tree => Arg::Tree(&input.data),
         Access::List => Arg::List(cell.map_or(&[], Vec::as_slice)),
@@ -120,35 +131,34 @@ fn argument<'a>(input: &'a Fed, cell: Option<&'a crate::tree::Branch>, item: usi
     }
 }
 
-/// Puts a result where it belongs. What was not given is null as an item and nothing as a list, so that items of several
-/// outputs stay in step.
+/// Puts a result where it belongs: items at the path of their branch, lists at the target of their call. What was not
+/// given is null as an item and nothing as a list, so that items of several outputs stay in step.
 fn place(
     tree: &mut Tree,
     slot: Slot,
     access: Access,
     path: &Path,
-    item: Option<usize>,
+    target: &Path,
     budget: &mut Budget,
 ) -> Result<(), Stop> {
     match slot {
         Slot::Tree(result) => {
             budget.spend_tree(&result)?;
-            *tree = result;
+            tree.merge(&result);
         }
         Slot::Item(value) => {
-            budget.spend(value.as_ref().map_or(1, crate::value::Value::weight))?;
+            budget.spend(value.as_ref().map_or(1, Value::weight))?;
             tree.push(path.clone(), value);
         }
         Slot::List(branch) => {
-            let weight: u64 = branch.iter().flatten().map(crate::value::Value::weight).sum();
+            let weight: u64 = branch.iter().flatten().map(Value::weight).sum();
             budget.spend(1 + weight)?;
-            let path = item.map_or_else(|| path.clone(), |item| path.child(item));
-            tree.branch_mut(path).extend(branch);
+            tree.branch_mut(target.clone()).extend(branch);
         }
         Slot::Unset => match access {
             Access::Item => tree.push(path.clone(), None),
             Access::List => {
-                tree.branch_mut(item.map_or_else(|| path.clone(), |item| path.child(item)));
+                tree.branch_mut(target.clone());
             }
             Access::Tree => {}
         },

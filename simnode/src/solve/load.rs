@@ -114,7 +114,7 @@ pub(super) fn load(archive: &Archive) -> Result<Loaded, LoadError> {
 }
 
 /// The chunk that lists the objects.
-pub(super) fn objects(document: &Chunk) -> Option<&Chunk> {
+fn objects(document: &Chunk) -> Option<&Chunk> {
     document.chunk("DefinitionObjects")
 }
 
@@ -292,13 +292,6 @@ impl Node {
     /// Whether the node's library is missing where these are installed.
     pub(super) fn lacks_library(&self, installed: &BTreeSet<String>) -> bool {
         self.library.as_ref().is_some_and(|name| !installed.contains(name))
-    }
-
-    pub(super) fn parameter(&self, side: Side, position: usize) -> Option<&Parameter> {
-        match side {
-            Side::Input => self.inputs.get(position),
-            Side::Output => self.outputs.get(position),
-        }
     }
 }
 
