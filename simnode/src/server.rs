@@ -3,6 +3,7 @@
 //! A life is everything that a real node loses when its processes end. A restart begins a new life on the same port;
 //! tasks of the old one end with it. After [`Running::stop`] nothing that the node started is left.
 
+mod listener;
 mod proxy;
 mod reply;
 
@@ -10,36 +11,23 @@ use crate::children::{ChildState, Gauge, Pool};
 use crate::config::Config;
 use crate::control;
 use crate::definitions::Shelf;
-use crate::faults::wire::{Saboteur, Wire, reset};
 use crate::faults::{Faults, Plan};
 
 use crate::log::{Entry, Log};
 use crate::solve::Settings;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Kestrel's limit for the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Answers under way when the node stops get this long.
 const STOP_GRACE: Duration = Duration::from_millis(200);
-
-/// Between two attempts to listen again on a port that something else has taken.
-const REBIND_PAUSE: Duration = Duration::from_millis(20);
-
-const BACKLOG: u32 = 1_024;
 
 /// A stand-in for a Rhino.Compute server.
 #[derive(Debug)]
@@ -92,7 +80,7 @@ pub(crate) struct Shared {
     requests: Gauge,
     solves: Gauge,
     restarts: AtomicU64,
-    /// Counts changes of the faults, and how many of them the listener has seen.
+    /// Counts changes of the faults, those at the start being the first, and how many the listener has acted on.
     changed: watch::Sender<u64>,
     seen: watch::Sender<u64>,
 }
@@ -121,10 +109,11 @@ impl Node {
         };
         let control_address = control.as_ref().map(TcpListener::local_addr).transpose()?;
         let shared = Arc::new(Shared::new(config));
-        shared.tracker.spawn(accept(Arc::clone(&shared), listener, address));
+        shared.tracker.spawn(listener::accept(Arc::clone(&shared), listener, address));
         if let Some(control) = control {
             shared.tracker.spawn(control::serve(Arc::clone(&shared), control));
         }
+        shared.settled(1).await;
         if shared.config.spawn_on_startup {
             proxy::initialize(&shared, &shared.life());
         }
@@ -208,7 +197,7 @@ impl Shared {
             requests: Gauge::default(),
             solves: Gauge::default(),
             restarts: AtomicU64::new(0),
-            changed: watch::Sender::new(0),
+            changed: watch::Sender::new(1),
             seen: watch::Sender::new(0),
             config,
         }
@@ -254,9 +243,14 @@ impl Shared {
             *count += 1;
             wanted = *count;
         });
+        self.settled(wanted).await;
+    }
+
+    /// Waits until the listener has acted on so many changes of the faults.
+    async fn settled(&self, changes: u64) {
         let mut seen = self.seen.subscribe();
         tokio::select! {
-            _ = seen.wait_for(|seen| *seen >= wanted) => {}
+            _ = seen.wait_for(|seen| *seen >= changes) => {}
             () = self.stopping.cancelled() => {}
         }
     }
@@ -307,95 +301,5 @@ impl Shared {
 impl Life {
     fn new(config: &Arc<Config>) -> Self {
         Self { token: CancellationToken::new(), pool: Pool::new(Arc::clone(config)), shelf: Arc::new(Shelf::default()) }
-    }
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    bind(address)?.listen(BACKLOG)
-}
-
-fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // Connections that a fault has cut leave the port in TIME_WAIT.
-    if cfg!(unix) {
-        socket.set_reuseaddr(true)?;
-    }
-    socket.bind(address)?;
-    Ok(socket)
-}
-
-/// Accepts connections until the node stops. While a fault refuses them the port is held without listening.
-async fn accept(shared: Arc<Shared>, listener: TcpListener, address: SocketAddr) {
-    let mut changed = shared.changed.subscribe();
-    let mut listener = Some(listener);
-    loop {
-        if shared.plan.refuses() {
-            listener = None;
-        } else if listener.is_none() {
-            match listen(address) {
-                Ok(open) => listener = Some(open),
-                Err(error) => {
-                    tracing::warn!(%address, %error, "the port of this node is taken");
-                    tokio::select! {
-                        () = shared.stopping.cancelled() => return,
-                        () = tokio::time::sleep(REBIND_PAUSE) => continue,
-                    }
-                }
-            }
-        }
-        shared.seen.send_replace(*changed.borrow_and_update());
-        // Keeps others from the port; a bound socket that does not listen refuses connections.
-        let held = if listener.is_none() { bind(address).ok() } else { None };
-        tokio::select! {
-            () = shared.stopping.cancelled() => return,
-            _ = changed.changed() => {}
-            stream = next(listener.as_ref()) => admit(&shared, stream),
-        }
-        drop(held);
-    }
-}
-
-/// The next connection; never one while nothing listens.
-async fn next(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
-    match listener {
-        Some(listener) => listener.accept().await.map(|(stream, _)| stream),
-        None => std::future::pending().await,
-    }
-}
-
-fn admit(shared: &Arc<Shared>, stream: io::Result<TcpStream>) {
-    match stream {
-        Ok(stream) if shared.plan.resets_accepted() => reset(&stream),
-        Ok(stream) => drop(shared.tracker.spawn(connection(Arc::clone(shared), stream))),
-        // The peer is already gone, or descriptors have run out; either passes.
-        Err(error) => tracing::debug!(%error, "a connection was lost before it was accepted"),
-    }
-}
-
-/// Serves one connection. A cut drops it in the middle of whatever it does, with a reset.
-async fn connection(shared: Arc<Shared>, stream: TcpStream) {
-    drop(stream.set_nodelay(true));
-    let cut = shared.connections();
-    let saboteur = Saboteur::default();
-    let wire = TokioIo::new(Wire::new(stream, saboteur.clone()));
-    let service = service_fn(|request| proxy::handle(&shared, &saboteur, &cut, request));
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    let mut serving = pin!(http.serve_connection(wire, service));
-    let mut draining = false;
-    loop {
-        tokio::select! {
-            served = serving.as_mut() => {
-                if let Err(error) = served {
-                    tracing::debug!(%error, "a connection ended early");
-                }
-                return;
-            }
-            () = cut.cancelled() => return saboteur.tear(),
-            () = shared.stopping.cancelled(), if !draining => {
-                draining = true;
-                serving.as_mut().graceful_shutdown();
-            }
-        }
     }
 }

@@ -6,15 +6,16 @@
 use super::{ChildState, Gauge, Recent};
 use crate::definitions::{Loaded, Shelf};
 use crate::faults::{Fault, millis};
+use crate::protocol::json::Json;
 use crate::protocol::request::Request;
-use crate::protocol::{Thrown, answer, request};
+use crate::protocol::{Thrown, answer};
 use crate::solve::Settings;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
 
-/// Documents and answers that a child keeps. The real one has no bound but its memory.
+/// Documents, answers and exceptions that a child keeps, each. The real one has no bound but its memory.
 const KEPT_MAX: usize = 256;
 
 /// One child.
@@ -51,6 +52,8 @@ struct Memory {
 #[derive(Clone)]
 pub(crate) struct Asked {
     pub(crate) body: Bytes,
+    /// The body as read, or why it could not be.
+    pub(crate) json: Result<Json, Thrown>,
     pub(crate) fault: Option<Fault>,
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) settings: Arc<Settings>,
@@ -139,8 +142,7 @@ impl Child {
     /// POST `/grasshopper`. Waits for the lock for as long as it takes; dropping this future gives up the place in
     /// the line but never a solve that has begun to evaluate.
     pub(crate) async fn grasshopper(self: Arc<Self>, asked: Asked) -> Result<Told, Thrown> {
-        let body = request::parse(&String::from_utf8_lossy(&asked.body))?;
-        let request = Request::of(&body)?;
+        let request = Request::of(asked.json.as_ref().map_err(Clone::clone)?)?;
         let key = request.cache_solve.then(|| answer::cache_name(&asked.body));
         if let Some(json) = key.as_deref().and_then(|key| self.memory().answers.get(key)) {
             return Ok(Told { status: 200, json });
@@ -181,7 +183,9 @@ impl Child {
         let solution = loaded.solve(request, &settings)?;
         let json = Bytes::from(answer::solve(&loaded, &solution));
         if !solution.errors.is_empty() {
-            self.memory().exceptions.clone_from(&solution.errors);
+            let mut memory = self.memory();
+            memory.exceptions.extend(solution.errors);
+            memory.exceptions.truncate(KEPT_MAX);
             return Ok(Told { status: 500, json });
         }
         if let Some(key) = key {
@@ -195,8 +199,8 @@ impl Child {
         suffer(asked.fault.as_ref()).await;
         let tracker = asked.tracker.clone();
         let evaluation = tracker.spawn_blocking(move || {
-            let body = request::parse(&String::from_utf8_lossy(&asked.body))?;
-            let loaded = self.load(&Request::of(&body)?, &asked)?;
+            let request = Request::of(asked.json.as_ref().map_err(Clone::clone)?)?;
+            let loaded = self.load(&request, &asked)?;
             // The list is the child's, not the definition's: another caller's exceptions are in it, once.
             let exceptions = std::mem::take(&mut self.memory().exceptions);
             Ok(Told { status: 200, json: Bytes::from(answer::io(&loaded, &asked.settings, &exceptions)) })

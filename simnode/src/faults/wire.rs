@@ -114,6 +114,18 @@ pub(crate) fn reset(stream: &TcpStream) {
     drop(stream.set_zero_linger());
 }
 
+/// Ready when the peer has closed its side; what it sends before that is lost.
+fn ended(stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<()> {
+    let mut scratch = [0; 512];
+    loop {
+        let mut buffer = ReadBuf::new(&mut scratch);
+        match ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer)) {
+            Ok(()) if !buffer.filled().is_empty() => {}
+            _ => return Poll::Ready(()),
+        }
+    }
+}
+
 // === impl Wire ===
 
 impl Wire {
@@ -188,6 +200,11 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        if matches!(*this.saboteur.damage(), Damage::Stall(_)) {
+            // Open until the peer has had enough of it.
+            ready!(ended(&mut this.stream, cx));
+        }
+        Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }

@@ -35,8 +35,6 @@ struct Call {
     request_id: Option<String>,
     body: Bytes,
     struck: Struck,
-    /// In the count of requests under way until it is answered.
-    _under_way: Entered,
 }
 
 /// Marks an entry of the log if the connection goes while the answer is awaited.
@@ -71,9 +69,8 @@ pub(super) async fn handle(
             Ok(body) => {
                 let request_id = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
                 let query = parts.uri.query().unwrap_or_default().to_owned();
-                let call =
-                    Call { number, method: parts.method, path, query, request_id, body, struck, _under_way: under_way };
-                work(shared, call).await
+                let call = Call { number, method: parts.method, path, query, request_id, body, struck };
+                work(shared, call, under_way).await
             }
             Err(reply) => reply,
         }
@@ -111,7 +108,7 @@ async fn read(shared: &Shared, method: &Method, body: Incoming) -> Result<Bytes,
 
 /// Works on a call in a task that goes on when the caller has gone. A life that ends takes its calls with it; their
 /// connections are cut, so that nobody waits for the answer that never comes.
-async fn work(shared: &Arc<Shared>, call: Call) -> Reply {
+async fn work(shared: &Arc<Shared>, call: Call, under_way: Entered) -> Reply {
     let life = shared.life();
     let task = {
         let shared = Arc::clone(shared);
@@ -119,6 +116,7 @@ async fn work(shared: &Arc<Shared>, call: Call) -> Reply {
         async move {
             let number = call.number;
             let ended = life.token.clone();
+            let _under_way = under_way;
             tokio::select! {
                 reply = route(&shared, &life, call) => {
                     shared.log.answered(number, reply.status);
@@ -213,11 +211,12 @@ async fn recycle(life: &Life, call: &Call) -> Reply {
 /// Hands a call to the next child and its answer back.
 async fn proxied(shared: &Arc<Shared>, life: &Arc<Life>, call: Call) -> Reply {
     let profile = shared.config.profile;
+    // Before a child is taken, so that one that has been idle for too long is gone by then.
+    life.pool.wake();
     let child = match life.pool.take().await {
         Ok(child) => child,
         Err(error) => return failed(profile, 500, &error.to_string()),
     };
-    life.pool.wake();
     shared.log.note(call.number, |entry| entry.child = Some(child.port));
     if !child.is_ready() {
         return failed(profile, 500, "No connection could be made because the target machine actively refused it.");
@@ -277,8 +276,8 @@ fn is_request_id(id: &str) -> bool {
 async fn serve(shared: Arc<Shared>, life: Arc<Life>, child: Arc<Child>, call: Call) -> Reply {
     let config = &shared.config;
     let told = match (call.method.as_str(), call.path.as_str()) {
-        ("POST", "/grasshopper") => child.grasshopper(asked(&shared, &life, call)).await,
-        ("POST" | "GET", "/io") => child.io(asked(&shared, &life, call)).await,
+        ("POST", "/grasshopper") => child.grasshopper(asked(&shared, &life, call).await).await,
+        ("POST" | "GET", "/io") => child.io(asked(&shared, &life, call).await).await,
         (_, path) => {
             suffer(call.struck.solve.as_ref()).await;
             let lied = match &call.struck.arrive {
@@ -321,17 +320,25 @@ fn failed(profile: Profile, status: u16, message: &str) -> Reply {
     }
 }
 
-fn asked(shared: &Arc<Shared>, life: &Life, call: Call) -> Asked {
-    if let Ok(body) = request::parse(&String::from_utf8_lossy(&call.body)) {
-        shared.log.note(call.number, |entry| {
-            entry.members = body.names();
-            entry.body = log::kept(&body);
+/// Reads and logs the body of a call. A large one takes its time, so that is done where blocking is no harm.
+async fn asked(shared: &Arc<Shared>, life: &Life, call: Call) -> Asked {
+    let (number, logged, body) = (call.number, Arc::clone(shared), call.body.clone());
+    let reading = shared.tracker.spawn_blocking(move || {
+        let json = request::parse(&String::from_utf8_lossy(&body));
+        logged.log.note(number, |entry| {
+            entry.body_bytes = body.len();
+            if let Ok(json) = &json {
+                entry.members = json.names();
+                entry.body = log::kept(json);
+            }
         });
-    }
-    shared.log.note(call.number, |entry| entry.body_bytes = call.body.len());
-    let (number, logged) = (call.number, Arc::clone(shared));
+        json
+    });
+    let json = reading.await.unwrap_or(Err(Thrown::Server("The reader crashed.".into())));
+    let logged = Arc::clone(shared);
     Asked {
         body: call.body,
+        json,
         fault: call.struck.solve,
         shelf: Arc::clone(&life.shelf),
         settings: Arc::clone(&shared.settings),

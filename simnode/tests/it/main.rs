@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here says where, which is all there is to say")]
 
+mod binary;
 mod endpoints;
 mod errors;
+mod faults;
 mod leaks;
+mod pool;
 mod support;

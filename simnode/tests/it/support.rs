@@ -11,7 +11,7 @@ use contract::definition::archive::{Chunk, Value as Stored};
 pub(crate) use draft::{Draft, NUMBER, PANEL, item};
 use serde_json::{Value, json};
 use simnode::{Config, Node, Running};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::{Uuid, uuid};
 
 pub(crate) const GET_NUMBER: Uuid = uuid!("7b36b876-9451-46f5-8220-a200d969cc66");
@@ -54,6 +54,15 @@ impl Answer {
 
 pub(crate) async fn start(config: Config) -> Running {
     Node::start(config).await.unwrap()
+}
+
+/// Waits until something is so; fails after a few seconds.
+pub(crate) async fn until(node: &Running, what: &str, so: impl Fn(&Running) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !so(node) {
+        assert!(Instant::now() < deadline, "{what}: {:?}", node.state());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// A client without a pool, so that a test sees one connection per request.
