@@ -1,3 +1,4 @@
 //! AppServer.
 
+pub mod nodes;
 pub mod rhino;

@@ -8,13 +8,20 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use contract::bindings::{Access, Type};
+use contract::Contract;
+use contract::bindings::{Access, Binding, Type};
+use contract::definition::{Definition, InputKind};
 use contract::json;
 use md5::{Digest, Md5};
 use serde::Serialize;
 use serde_json::{Map, Value, json as value};
 
+use uuid::{Uuid, uuid};
+
 use super::values::{self, Item, Shape, TextForm};
+
+/// Grasshopper's Text parameter.
+const TEXT: Uuid = uuid!("3ede854e-c753-40eb-84cb-b48008f14fd4");
 
 /// A declared input or output as the node knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +104,27 @@ impl Serialize for Branches {
 }
 
 impl Prepared {
+    /// For a version of the registry: names and types from its bindings, and from its definition how a text travels.
+    pub fn of(contract: &Contract) -> Self {
+        let manifest = &contract.manifest;
+        let port = |binding: &Binding| Port {
+            name: binding.name.clone(),
+            gh: binding.gh.clone(),
+            kind: binding.kind,
+            access: binding.access,
+            form: text_form(&contract.definition, &binding.gh),
+        };
+        Self::new(Parts {
+            definition: &contract.definition_bytes,
+            inputs: contract.bindings.inputs.iter().map(port).collect(),
+            outputs: contract.bindings.outputs.iter().map(port).collect(),
+            absolute_tolerance: manifest.absolute_tolerance,
+            angle_tolerance_degrees: manifest.angle_tolerance_degrees,
+            model_units: &manifest.model_units,
+            rhino_major: contract.plugins.rhino.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(8),
+        })
+    }
+
     /// Encodes the definition and computes its key. Costs time and memory in proportion to the file.
     pub fn new(parts: Parts<'_>) -> Self {
         let algo = STANDARD.encode(parts.definition);
@@ -164,6 +192,13 @@ impl fmt::Debug for Prepared {
             .field("outputs", &self.outputs.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Raw for a group around a Text parameter; panels and contextual inputs decode what they get.
+fn text_form(definition: &Definition, name: &str) -> TextForm {
+    let input = definition.inputs.iter().find(|input| input.name == name);
+    let raw = input.is_some_and(|input| input.kind == InputKind::Group && input.component == TEXT);
+    if raw { TextForm::Raw } else { TextForm::Json }
 }
 
 /// The node's cache key of a definition: `md5_` and the upper-case hex MD5 of the ASCII bytes of the base64 **text**.

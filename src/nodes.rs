@@ -1,0 +1,229 @@
+//! The nodes: who is there, what they have, and a slot on the right one.
+//!
+//! [`Nodes`] is the handle, cheap to clone; [`Driver`] probes the nodes for as long as the gateway runs. The choice of
+//! a node ([`pool`]), a node's health ([`node`]) and its slots ([`slots`]) are pure and tested as tables; the lock
+//! that joins them is in `state`, the exchange with a node in `solve`.
+//!
+//! Invariants: probing wakes no child that is billed; a solve goes to attested nodes only; a slot belongs to the
+//! solve and not to its caller.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contract::Contract;
+use reqwest::Url;
+use serde::Serialize;
+use tokio::sync::watch;
+
+pub use self::attest::{Attestation, Installed};
+pub use self::health::Driver;
+pub use self::pool::Refusal;
+pub use self::solve::{Failure, Running, Slot, Solved};
+use self::state::{Asked, Shared};
+use crate::rhino::client::{self, Client, Key};
+
+pub mod attest;
+mod health;
+pub mod node;
+pub mod pool;
+pub mod slots;
+mod solve;
+mod state;
+#[cfg(test)]
+mod tests;
+
+/// The nodes, and the bounds of dealing with them.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// In the order in which they are shown.
+    pub nodes: Vec<NodeOptions>,
+    /// How often a node is probed, ±20 %.
+    pub probe_interval: Duration,
+    /// For one probe.
+    pub probe_timeout: Duration,
+    /// For asking what a node has, which may have to start a child that loads many plug-ins.
+    pub ask_timeout: Duration,
+    /// How often a node that is warm is asked again what it has.
+    pub ask_interval: Duration,
+    /// How long after a solve a node's children are taken to be awake.
+    pub warm_for: Duration,
+    /// After how long without a call children leave, where a node does not say how many are there.
+    pub children_idle: Duration,
+    /// For a TCP and TLS handshake.
+    pub connect_timeout: Duration,
+    /// The longest silence inside an answer that has begun.
+    pub idle_timeout: Duration,
+    /// After how long the nodes' own proxy gives up (`RHINO_COMPUTE_TIMEOUT`).
+    pub proxy_timeout: Duration,
+    /// How long after its deadline an answer is listened for.
+    pub abandon_after: Duration,
+    /// For one of the small solves that show that a stuck node works again.
+    pub canary_timeout: Duration,
+    /// How many may wait for a slot at once.
+    pub waiting_max: usize,
+    /// When a node is in and out of service.
+    pub rules: node::Rules,
+}
+
+/// One Rhino.Compute server.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// Its name in logs and on pages.
+    pub name: String,
+    /// Where it answers, with or without a trailing `/`.
+    pub url: String,
+    /// Its API key.
+    pub key: Option<Key>,
+    /// How many solves it runs at once: the number of its children. Asked of the node where absent.
+    pub slots: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            nodes: Vec::new(),
+            probe_interval: Duration::from_secs(10),
+            probe_timeout: Duration::from_secs(5),
+            ask_timeout: Duration::from_mins(3),
+            ask_interval: Duration::from_mins(10),
+            warm_for: Duration::from_mins(2),
+            children_idle: Duration::from_hours(1),
+            connect_timeout: Duration::from_secs(3),
+            idle_timeout: Duration::from_secs(30),
+            proxy_timeout: Duration::from_secs(100),
+            abandon_after: Duration::from_mins(15),
+            canary_timeout: Duration::from_secs(10),
+            waiting_max: 1024,
+            rules: node::Rules::default(),
+        }
+    }
+}
+
+/// Why the nodes cannot be set up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("node `{node}`: {why}")]
+pub struct SetupError {
+    /// The node's name.
+    pub node: String,
+    /// What is wrong with it.
+    pub why: client::BuildError,
+}
+
+/// What a node turned out to offer beyond the least that all offer. Found by asking, never by its version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Features {
+    /// `/validate`
+    pub validate: bool,
+    /// `/childrenready`
+    pub children_ready: bool,
+    /// `/activechildren?initialize=false`, which counts children without starting any.
+    pub children_count: bool,
+}
+
+/// One node, as pages and the matrix show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeView {
+    /// Its name.
+    pub name: String,
+    /// Its health.
+    pub state: node::State,
+    /// Why it is not up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Rhino's version.
+    pub rhino: Option<String>,
+    /// Rhino.Compute's version.
+    pub compute: Option<String>,
+    /// How many solves it runs at once.
+    pub slots: u32,
+    /// How many of them are free.
+    pub free: u32,
+    /// How many are held by solves past their deadline.
+    pub wedged: u32,
+    /// Hash of everything that it has installed, in the normal form of a contract's requirements.
+    pub plugins_hash: Option<String>,
+    /// What it offers beyond the least.
+    pub features: Features,
+}
+
+/// The handle. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Nodes {
+    shared: Arc<Shared>,
+}
+
+impl Nodes {
+    /// Sets up clients and opens no connection. Nothing is known of any node until the driver runs.
+    pub fn new(options: Options) -> Result<(Self, Driver), SetupError> {
+        let clients = options.nodes.iter().map(|node| connect(node, &options)).collect::<Result<_, _>>()?;
+        let shared = Arc::new(Shared::new(options, clients));
+        let driver = Driver::new(Arc::clone(&shared));
+        Ok((Self { shared }, driver))
+    }
+
+    /// How many nodes are configured.
+    pub fn len(&self) -> usize {
+        self.shared.clients.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.shared.clients.is_empty()
+    }
+
+    /// A slot on a node that fits the contract: at once, or in turn until the given time. What waiting cannot mend is
+    /// refused at once, also while waiting.
+    ///
+    /// Cancel safety: dropping it leaves the queue, and gives back a slot that has just been granted.
+    pub async fn acquire(&self, contract: &Arc<Contract>, until: Instant) -> Result<Slot, Refusal> {
+        let prepared = self.shared.prepared(contract);
+        let mut granted = match self.shared.ask(contract, prepared.pointer()) {
+            Asked::Granted(grant) => return Ok(Slot { grant }),
+            Asked::Refused(refusal) => return Err(refusal),
+            Asked::Queued(granted) => granted,
+        };
+        let answer = tokio::time::timeout_at(until.into(), &mut granted).await;
+        // A grant that was on its way when the time was up is as good as one in time.
+        let answer = match answer {
+            Ok(answer) => answer.ok(),
+            Err(_elapsed) => granted.try_recv().ok(),
+        };
+        if let Some(answer) = answer {
+            return answer.map(|grant| Slot { grant });
+        }
+        // Closed first: a place in the queue that is given up is not counted as waiting.
+        granted.close();
+        Err(self.shared.read(|table| table.busy(contract)))
+    }
+
+    /// How far the nodes meet the contract's requirements, as last told by them.
+    pub fn attestation(&self, contract: &Contract) -> Attestation {
+        self.shared.read(|table| table.attestation(contract))
+    }
+
+    /// All nodes, in the order of the configuration.
+    pub fn view(&self) -> Vec<NodeView> {
+        self.shared.read(|table| table.nodes.iter().map(state::Entry::view).collect())
+    }
+
+    /// Counts up when what [`Self::attestation`] says may have changed.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.shared.changed.subscribe()
+    }
+}
+
+fn connect(node: &NodeOptions, options: &Options) -> Result<Client, SetupError> {
+    let refused = |why| SetupError { node: node.name.clone(), why };
+    // The parser's reason adds nothing to the address itself.
+    let Ok(url) = Url::parse(&node.url) else { return Err(refused(client::BuildError::Address(node.url.clone()))) };
+    let slots = node.slots.unwrap_or(4) as usize;
+    let options = client::Options {
+        url,
+        key: node.key.clone(),
+        connect_timeout: options.connect_timeout,
+        idle_timeout: options.idle_timeout,
+        // One for each solve that can run, and one for probing.
+        idle_connections: slots + 1,
+    };
+    Client::new(options).map_err(refused)
+}

@@ -1,0 +1,350 @@
+//! Probing: whether a node answers, whether its children are awake, what it has installed, whether stuck slots are
+//! free again.
+//!
+//! Invariant: the regular probe uses only routes that the node's own process answers without starting a child or
+//! resetting the idle timer. What does wake one is asked for at first contact, after the node was away, and while a
+//! solve has just kept it awake anyway.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::Features;
+use super::attest;
+use super::node::{Probe, State};
+use super::state::Shared;
+use crate::rhino::classify::{self, Outcome, Sent};
+use crate::rhino::client::{Client, Reply};
+use crate::rhino::protocol::Source;
+
+/// Enough for a number or a word, and for the page of a proxy in between.
+const SMALL: usize = 64 * 1024;
+/// A path that no build of the node has: what it answers there is what it answers where there is nothing.
+const NOWHERE: &str = "appserver-asks-for-nothing";
+/// Waits after failures grow to this.
+const BACKOFF_MAX: Duration = Duration::from_mins(1);
+
+/// What probes the nodes. Run it once, for as long as the gateway runs.
+#[derive(Debug)]
+pub struct Driver {
+    shared: Arc<Shared>,
+}
+
+impl Driver {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Probes until `drain`, then waits for the solves whose callers still wait. Solves past their deadline are not
+    /// waited for: nobody would hear of them.
+    pub async fn run(self, drain: CancellationToken) {
+        let mut watches = JoinSet::new();
+        for node in 0..self.shared.clients.len() {
+            let shared = Arc::clone(&self.shared);
+            let watch = Watch { shared, node, passed: Notify::new(), spread: AtomicU64::new(0) };
+            watches.spawn(drain.clone().run_until_cancelled_owned(watch.run()));
+        }
+        drain.cancelled().await;
+        watches.join_all().await;
+        self.shared.solves.close();
+        while self.shared.read(|table| table.running()) > 0 {
+            // Short against any solve, and at most so often in all.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// One node's probing.
+struct Watch {
+    shared: Arc<Shared>,
+    node: usize,
+    /// Set after each probe that passed: there may be an errand.
+    passed: Notify,
+    spread: AtomicU64,
+}
+
+impl Watch {
+    async fn run(self) {
+        tokio::join!(self.probing(), self.errands());
+    }
+
+    /// Probes at intervals, sooner after a failure and when a solve has failed.
+    async fn probing(&self) {
+        let mut failures = 0;
+        loop {
+            let passed = self.probe().await;
+            failures = if passed { 0 } else { failures + 1 };
+            let pause = if passed {
+                self.passed.notify_one();
+                self.spread(self.shared.options.probe_interval)
+            } else {
+                // Sooner at first: a restart should not cost a whole interval.
+                self.backoff(failures)
+            };
+            // Not sooner than this, however many solves fail.
+            tokio::time::sleep(pause.min(Duration::from_millis(100))).await;
+            let _ = timeout(pause, self.shared.nudges[self.node].notified()).await;
+        }
+    }
+
+    /// What takes longer than a probe may, and must not hold one up.
+    async fn errands(&self) {
+        let mut failures = 0;
+        loop {
+            self.passed.notified().await;
+            let asked = !self.is_due() || self.ask().await;
+            let freed = self.free_stuck().await;
+            failures = if asked && freed { 0 } else { failures + 1 };
+            tokio::time::sleep(self.backoff(failures)).await;
+        }
+    }
+
+    fn client(&self) -> &Client {
+        &self.shared.clients[self.node]
+    }
+
+    /// The regular probe. Wakes nobody.
+    async fn probe(&self) -> bool {
+        let limit = self.shared.options.probe_timeout;
+        let probe = match timeout(limit, self.look()).await {
+            Ok(probe) => probe,
+            Err(_elapsed) => Probe::Failed(format!("no answer to a probe within {limit:?}")),
+        };
+        let passed = !matches!(probe, Probe::Failed(_));
+        self.shared.update(self.node, |entry| {
+            let before = (entry.health.state(), entry.health.generation());
+            entry.health.probed(probe, Instant::now());
+            let after = (entry.health.state(), entry.health.generation());
+            if after.0 == State::Down {
+                // Nobody knows what comes back.
+                entry.installed = None;
+                entry.canary = None;
+            }
+            if before.0 == State::Down && after.1 > before.1 {
+                // It was away: the processes that held its slots are gone.
+                entry.slots.recover();
+            }
+        });
+        passed
+    }
+
+    async fn look(&self) -> Probe {
+        match self.client().get("healthcheck", SMALL).await {
+            Err(failure) => return Probe::Failed(failure.to_string()),
+            Ok(reply) if matches!(reply.status, 401 | 403) => {
+                return Probe::Failed("does not take our key".to_owned());
+            }
+            // Older proxies answer whatever fails with 200, so the word decides.
+            Ok(reply) if reply.status != 200 || !word(&reply).eq_ignore_ascii_case("healthy") => {
+                return Probe::Failed(format!("is not healthy: status {}", reply.status));
+            }
+            Ok(_) => {}
+        }
+        let features = self.shared.read(|table| table.nodes[self.node].features);
+        let asleep = if features.children_count {
+            let children = self.number("activechildren?initialize=false").await;
+            if let Some(children @ 1..) = children {
+                self.resize(children);
+            }
+            children == Some(0)
+        } else {
+            // Below zero: nobody has called since the node was started.
+            let idle = self.number("idlespan").await;
+            let seconds = idle.map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX));
+            seconds.is_some_and(|seconds| Duration::from_secs(seconds) >= self.shared.options.children_idle)
+        };
+        if asleep { Probe::Asleep } else { Probe::Awake }
+    }
+
+    /// Whether the node should be asked what it has: it has not said so yet, its processes may have been replaced, or
+    /// it is awake anyway and was not asked for a while.
+    fn is_due(&self) -> bool {
+        let options = &self.shared.options;
+        self.shared.read(|table| {
+            let entry = &table.nodes[self.node];
+            let serves = matches!(entry.health.state(), State::Up | State::Asleep | State::Suspect);
+            let warm = entry.solved_at.is_some_and(|at| at.elapsed() < options.warm_for);
+            match &entry.installed {
+                None => serves,
+                Some((generation, _)) if *generation != entry.health.generation() => {
+                    serves && entry.health.state() != State::Asleep
+                }
+                Some(_) => warm && entry.asked_at.is_none_or(|at| at.elapsed() >= options.ask_interval),
+            }
+        })
+    }
+
+    /// Asks what the node has and what it offers. Wakes a child.
+    async fn ask(&self) -> bool {
+        let generation = self.shared.read(|table| table.nodes[self.node].health.generation());
+        let name = self.shared.read(|table| Arc::clone(&table.nodes[self.node].name));
+        let asking = async {
+            let installed = attest::ask(self.client()).await.map_err(|error| error.to_string())?;
+            Ok::<_, String>((installed, self.features().await))
+        };
+        let answer = timeout(self.shared.options.ask_timeout, asking).await;
+        match answer.unwrap_or_else(|_elapsed| Err("no answer in time".to_owned())) {
+            Ok((installed, features)) => {
+                tracing::info!(
+                    node = &*name,
+                    rhino = installed.set.rhino,
+                    plugins = installed.set.plugins.len(),
+                    "a node said what it has"
+                );
+                self.shared.update(self.node, |entry| {
+                    entry.features = features;
+                    entry.asked_at = Some(Instant::now());
+                    // The answer came from children that the question itself may have started.
+                    let unchanged = entry.health.generation() == generation;
+                    entry.health.woken();
+                    entry.install(if unchanged { entry.health.generation() } else { generation }, installed);
+                });
+                if let Some(children @ 1..) = self.children(features).await {
+                    self.resize(children);
+                }
+                true
+            }
+            Err(why) => {
+                tracing::warn!(node = &*name, why, "a node does not say what it has");
+                false
+            }
+        }
+    }
+
+    /// What the node offers. A route that it lacks is passed on to a child, so this is asked only while one is awake.
+    async fn features(&self) -> Features {
+        let nowhere = self.client().get(NOWHERE, SMALL).await.ok();
+        let offers = async |path, statuses: &[u16]| {
+            let Ok(reply) = self.client().get(path, SMALL).await else { return false };
+            let differs = nowhere.as_ref().is_some_and(|nowhere| differs(&reply, nowhere));
+            differs && statuses.contains(&reply.status)
+        };
+        let children_ready = offers("childrenready", &[200, 503]).await;
+        Features {
+            validate: offers("validate", &[200]).await,
+            children_ready,
+            // The parameter is new, the route is not: an older build ignores it and starts children. The two came
+            // together, so the one that can be told apart stands for both.
+            children_count: children_ready,
+        }
+    }
+
+    /// How many children there are, where one is awake for sure.
+    async fn children(&self, features: Features) -> Option<i64> {
+        let path = if features.children_count { "activechildren?initialize=false" } else { "activechildren" };
+        timeout(self.shared.options.probe_timeout, self.number(path)).await.ok().flatten()
+    }
+
+    fn resize(&self, children: i64) {
+        /// More than any machine runs; a bound on what a confused node can make us send.
+        const CHILDREN_MAX: i64 = 256;
+        if self.shared.options.nodes[self.node].slots.is_none() {
+            let children = u32::try_from(children.min(CHILDREN_MAX)).unwrap_or(1);
+            let now = self.shared.read(|table| table.nodes[self.node].slots.total());
+            if now != children {
+                self.shared.update(self.node, |entry| entry.slots.resize(children));
+            }
+        }
+    }
+
+    /// Tries to give back slots that nobody listens to any more. False where the node failed the trial.
+    ///
+    /// The evidence is as many small known-good solves in a row as the node has children, which it hands out in turn.
+    /// Where no solve is known that went well, there is only a healthy process and the longest wait.
+    async fn free_stuck(&self) -> bool {
+        let (abandoned, since, canary, children, name) = self.shared.read(|table| {
+            let entry = &table.nodes[self.node];
+            let canary = entry.canary.as_ref().map(|(_, request)| request.clone());
+            (entry.slots.abandoned(), entry.abandoned_at, canary, entry.slots.total(), Arc::clone(&entry.name))
+        });
+        if abandoned == 0 {
+            return true;
+        }
+        let waited = since.is_none_or(|since| since.elapsed() >= self.shared.options.abandon_after);
+        let proven = match canary {
+            Some(request) => self.sing(request, children).await,
+            None => waited,
+        };
+        if proven {
+            let freed = self.shared.update(self.node, |entry| entry.slots.recover());
+            tracing::info!(node = &*name, freed, "stuck slots are free again");
+        }
+        proven
+    }
+
+    /// Whether a known-good solve goes well so many times in a row.
+    async fn sing(&self, request: bytes::Bytes, times: u32) -> bool {
+        const BYTES: usize = 16 * 1024 * 1024;
+        for _ in 0..times {
+            let solve = self.client().solve(request.clone(), BYTES);
+            let Ok(Ok(reply)) = timeout(self.shared.options.canary_timeout, solve).await else { return false };
+            let read = classify::Reply {
+                status: reply.status,
+                content_type: reply.content_type.as_deref(),
+                body: &reply.body,
+            };
+            let sent = Sent {
+                source: Source::Pointer,
+                elapsed: reply.elapsed,
+                proxy_timeout: self.shared.options.proxy_timeout,
+            };
+            match classify::classify(read, sent) {
+                Outcome::Solved(_) => {}
+                Outcome::StalePointer => {
+                    // It needs the definition again, which only a real solve brings.
+                    self.shared.update(self.node, |entry| entry.canary = None);
+                    return false;
+                }
+                Outcome::DefinitionError { .. }
+                | Outcome::Refused { .. }
+                | Outcome::Unauthorised
+                | Outcome::TooLarge
+                | Outcome::Timeout
+                | Outcome::Nonsense(_) => return false,
+            }
+        }
+        true
+    }
+
+    async fn number(&self, path: &str) -> Option<i64> {
+        let reply = self.client().get(path, SMALL).await.ok()?;
+        let text = word(&reply);
+        // Seconds may come with a fraction, which is of no matter here.
+        if reply.status == 200 { text.split('.').next()?.parse().ok() } else { None }
+    }
+
+    /// A second, or the interval if that is shorter, doubled with every further failure up to a minute, and spread;
+    /// nothing without a failure.
+    fn backoff(&self, failures: u32) -> Duration {
+        let first = self.shared.options.probe_interval.min(Duration::from_secs(1));
+        match failures {
+            0 => Duration::ZERO,
+            _ => self.spread(first.saturating_mul(1 << (failures - 1).min(6)).min(BACKOFF_MAX)),
+        }
+    }
+
+    /// A time ±20 %, so that nodes and gateways do not probe in step; the same on each run, so that it can be followed.
+    fn spread(&self, time: Duration) -> Duration {
+        let step = self.spread.fetch_add(1, Ordering::Relaxed);
+        let mut seed = (self.node as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ step;
+        // One round of splitmix64: enough to part neighbours.
+        seed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        seed = (seed ^ (seed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let per_mille = u32::try_from((seed ^ (seed >> 31)) % 401).unwrap_or(200) + 800;
+        time.saturating_mul(per_mille) / 1000
+    }
+}
+
+fn word(reply: &Reply) -> String {
+    String::from_utf8_lossy(&reply.body).trim().trim_matches('"').to_owned()
+}
+
+/// Whether there is something at an address, judged by what there is at one that does not exist.
+fn differs(reply: &Reply, nowhere: &Reply) -> bool {
+    reply.status != nowhere.status || (!reply.body.is_empty() && reply.body != nowhere.body)
+}

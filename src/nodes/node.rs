@@ -1,0 +1,363 @@
+//! One node's health: a state machine with named moves, told of probes and solves, and of the time they happened.
+//!
+//! Two kinds of evidence are kept apart. A **probe** says whether the process answers; a **solve** says whether it
+//! works. A node whose health check is fine while its solver hangs is a common case, so a passing probe never wipes
+//! out what solves have shown, and only an answered solve or a quiet time does.
+//!
+//! Invariant: no clock and no socket in here, and no move but those named below.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+/// What is known of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Not yet probed.
+    Unknown,
+    /// Answers, and works as far as is known.
+    Up,
+    /// Answers, and has no child awake: the first solve waits for one and starts the meter.
+    Asleep,
+    /// Failed lately; used where there is no better.
+    Suspect,
+    /// Not used.
+    Down,
+    /// Finishes what it has and takes nothing new.
+    Draining,
+}
+
+/// What a probe saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// It answered, and children are awake, or nobody can tell.
+    Awake,
+    /// It answered, and no child is awake.
+    Asleep,
+    /// It did not answer, or not as a node answers.
+    Failed(String),
+}
+
+/// The figures of the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Failed solves in a row that take a node out of service.
+    pub strikes_max: u32,
+    /// Failed probes in a row that do.
+    pub misses_max: u32,
+    /// Passed probes in a row that bring it back.
+    pub passes_min: u32,
+    /// The first time out of service for failed solves; grows by itself with each further time.
+    pub ejection: Duration,
+    /// The longest.
+    pub ejection_max: Duration,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            strikes_max: 5,
+            misses_max: 2,
+            passes_min: 2,
+            ejection: Duration::from_secs(15),
+            ejection_max: Duration::from_mins(5),
+        }
+    }
+}
+
+/// The machine.
+#[derive(Clone, Debug)]
+pub struct Node {
+    state: State,
+    rules: Rules,
+    /// Failed solves in a row.
+    strikes: u32,
+    /// When the last of them was.
+    struck_at: Option<Instant>,
+    misses: u32,
+    passes: u32,
+    /// Times out of service for failed solves since a solve was last answered.
+    ejections: u32,
+    /// Out of service until then at least.
+    ejected_until: Option<Instant>,
+    /// Counts the times that the processes behind the address may have been replaced.
+    generation: u64,
+    why: Option<String>,
+}
+
+impl Node {
+    /// A node that has not been probed.
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            state: State::Unknown,
+            rules,
+            strikes: 0,
+            struck_at: None,
+            misses: 0,
+            passes: 0,
+            ejections: 0,
+            ejected_until: None,
+            generation: 0,
+            why: None,
+        }
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Why it is not up, in a few words; for people.
+    pub fn why(&self) -> Option<&str> {
+        self.why.as_deref()
+    }
+
+    /// Rises whenever what is installed behind the address may have changed: after it was down, and when sleeping
+    /// children were started anew. What was read from an earlier generation must be read again.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Takes a probe's result.
+    pub fn probed(&mut self, probe: Probe, now: Instant) {
+        match probe {
+            Probe::Failed(why) => self.missed(why),
+            Probe::Awake => self.passed(State::Up, now),
+            Probe::Asleep => self.passed(State::Asleep, now),
+        }
+    }
+
+    /// A solve was answered, be it with a definition's errors: the solver works.
+    pub fn answered(&mut self) {
+        self.strikes = 0;
+        self.ejections = 0;
+        self.ejected_until = None;
+        match self.state {
+            // Asleep -> Up: the solve has started children, with what is installed now.
+            State::Asleep => self.woken(),
+            // Suspect -> Up, unless probes fail at the same time: those decide for themselves.
+            State::Suspect if self.misses == 0 => self.enter(State::Up, None),
+            // A late answer of a node that is down, unknown or draining changes nothing: probes bring it back.
+            State::Suspect | State::Up | State::Unknown | State::Down | State::Draining => {}
+        }
+    }
+
+    /// Asleep -> Up: it was asked what only a child can answer, and did.
+    pub fn woken(&mut self) {
+        if self.state == State::Asleep {
+            self.generation += 1;
+            self.enter(State::Up, None);
+        }
+    }
+
+    /// A solve failed by the node's fault. `may_eject` is false where too few nodes would be left: a suspect that
+    /// answers now and then is better than none.
+    pub fn struck(&mut self, why: String, may_eject: bool, now: Instant) {
+        self.strikes = self.strikes.saturating_add(1);
+        self.struck_at = Some(now);
+        match self.state {
+            // Suspect, Up or Asleep -> Down: too many in a row. For longer each time.
+            State::Up | State::Asleep | State::Suspect if self.strikes >= self.rules.strikes_max && may_eject => {
+                self.ejections = self.ejections.saturating_add(1);
+                let pause = self.rules.ejection.saturating_mul(self.ejections).min(self.rules.ejection_max);
+                self.ejected_until = Some(now + pause);
+                self.passes = 0;
+                self.enter(State::Down, Some(why));
+            }
+            // Up or Asleep -> Suspect: once may be chance.
+            State::Up | State::Asleep | State::Suspect => self.enter(State::Suspect, Some(why)),
+            State::Unknown | State::Down | State::Draining => {}
+        }
+    }
+
+    /// Any -> Draining: an operator's word.
+    pub fn drain(&mut self) {
+        self.enter(State::Draining, None);
+    }
+
+    /// Draining -> Unknown: back, to be probed like a new one.
+    pub fn resume(&mut self) {
+        if self.state == State::Draining {
+            *self = Self { generation: self.generation + 1, ..Self::new(self.rules) };
+        }
+    }
+
+    fn passed(&mut self, seen: State, now: Instant) {
+        self.misses = 0;
+        self.passes = self.passes.saturating_add(1);
+        match self.state {
+            // Unknown -> Up or Asleep: the first probe passed.
+            State::Unknown => self.enter(seen, None),
+            // Up -> Asleep: the children have left.
+            State::Up if seen == State::Asleep => self.enter(State::Asleep, None),
+            // Asleep -> Up: children have been started.
+            State::Asleep if seen == State::Up => self.woken(),
+            // Suspect -> Up or Asleep: no failed solve, or none for as long as it would have been put out of service.
+            State::Suspect if self.is_quiet(now) => {
+                self.strikes = 0;
+                self.enter(seen, None);
+            }
+            State::Down if self.passes >= self.rules.passes_min => self.returned(seen, now),
+            State::Suspect | State::Up | State::Asleep | State::Down | State::Draining => {}
+        }
+    }
+
+    /// The way back from [`State::Down`], by the road that led there.
+    fn returned(&mut self, seen: State, now: Instant) {
+        match self.ejected_until {
+            Some(until) if now < until => {}
+            // Down -> Suspect: the pause is over and probes pass, but only a solve can show that it works; the next
+            // failed one takes it out again.
+            Some(_) => {
+                self.ejected_until = None;
+                self.strikes = self.rules.strikes_max.saturating_sub(1);
+                self.struck_at = Some(now);
+                self.generation += 1;
+                let why = self.why.take();
+                self.enter(State::Suspect, why);
+            }
+            // Down -> Up or Asleep: enough probes in a row.
+            None => {
+                self.generation += 1;
+                self.enter(seen, None);
+            }
+        }
+    }
+
+    fn missed(&mut self, why: String) {
+        self.passes = 0;
+        self.misses = self.misses.saturating_add(1);
+        match self.state {
+            // Unknown -> Down: it was never there.
+            State::Unknown => self.enter(State::Down, Some(why)),
+            // Up, Asleep or Suspect -> Down: too many in a row.
+            State::Up | State::Asleep | State::Suspect if self.misses >= self.rules.misses_max => {
+                self.enter(State::Down, Some(why));
+            }
+            // Up or Asleep -> Suspect: once may be chance.
+            State::Up | State::Asleep | State::Suspect => self.enter(State::Suspect, Some(why)),
+            State::Down => self.why = Some(why),
+            State::Draining => {}
+        }
+    }
+
+    fn is_quiet(&self, now: Instant) -> bool {
+        let since = self.struck_at.map(|at| now.saturating_duration_since(at));
+        self.strikes == 0 || since.is_none_or(|since| since >= self.rules.ejection)
+    }
+
+    fn enter(&mut self, state: State, why: Option<String>) {
+        self.state = state;
+        self.why = why;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules = Rules {
+        strikes_max: 3,
+        misses_max: 2,
+        passes_min: 2,
+        ejection: Duration::from_secs(10),
+        ejection_max: Duration::from_secs(25),
+    };
+
+    /// A script of moves, one letter each: `a`wake, `z` asleep, `m`issed, `s`truck, `k` struck where no node may be
+    /// taken out, `o` an answered solve, `w`oken by a question, `d`rain, `r`esume; a digit is that many times five seconds of waiting.
+    fn after(script: &str) -> Node {
+        let mut node = Node::new(RULES);
+        let mut now = Instant::now();
+        for letter in script.chars() {
+            match letter {
+                'a' => node.probed(Probe::Awake, now),
+                'z' => node.probed(Probe::Asleep, now),
+                'm' => node.probed(Probe::Failed("gone".into()), now),
+                's' => node.struck("reset".into(), true, now),
+                'k' => node.struck("reset".into(), false, now),
+                'o' => node.answered(),
+                'w' => node.woken(),
+                'd' => node.drain(),
+                'r' => node.resume(),
+                digit => now += Duration::from_secs(5) * digit.to_digit(10).unwrap(),
+            }
+        }
+        node
+    }
+
+    #[test]
+    fn every_move_leads_where_its_comment_says() {
+        use State::{Asleep, Down, Draining, Suspect, Unknown, Up};
+        let table = [
+            ("", Unknown),
+            ("a", Up),
+            ("z", Asleep),
+            ("m", Down),
+            ("aa", Up),
+            ("az", Asleep),
+            ("za", Up),
+            ("zo", Up),
+            ("zw", Up),
+            ("mw", Down),
+            ("am", Suspect),
+            ("ama", Up),
+            ("amz", Asleep),
+            ("amm", Down),
+            ("amma", Down),
+            ("ammaa", Up),
+            ("ammama", Down),
+            ("ammzz", Asleep),
+            ("as", Suspect),
+            ("aso", Up),
+            // A passing probe alone does not clear a failed solve; a quiet time does.
+            ("asa", Suspect),
+            ("asaa1a", Suspect),
+            ("as2a", Up),
+            ("ass", Suspect),
+            ("asss", Down),
+            ("asosos", Suspect),
+            // Where no node may be taken out, it stays the last resort.
+            ("akkkkk", Suspect),
+            // Out of service: probes pass, but not before the pause is over, and then it is on trial.
+            ("asssaa", Down),
+            ("asssaa2a", Suspect),
+            ("asssaa2ao", Up),
+            ("asssaa2as", Down),
+            // The second pause is twice as long, the third as long as allowed.
+            ("asssaa2as2aa", Down),
+            ("asssaa2as4aa", Suspect),
+            ("asssaa2as4aas4aa", Down),
+            ("asssaa2as4aas5aa", Suspect),
+            // Probes and solves fail together: an answered solve does not overrule the probes.
+            ("asmo", Suspect),
+            ("mo", Down),
+            ("ms", Down),
+            ("ad", Draining),
+            ("adamso", Draining),
+            ("adr", Unknown),
+            ("adra", Up),
+            ("ar", Up),
+        ];
+        for (script, state) in table {
+            assert_eq!(after(script).state(), state, "{script:?}");
+        }
+    }
+
+    #[test]
+    fn the_generation_rises_when_processes_may_have_been_replaced() {
+        for (script, generation) in
+            [("aaa", 0), ("azza", 1), ("zo", 1), ("zw", 1), ("zwa", 1), ("ammaa", 1), ("asa", 0), ("adra", 1)]
+        {
+            assert_eq!(after(script).generation(), generation, "{script:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_out_says_why_and_forgets_it_when_back() {
+        assert_eq!(after("amm").why(), Some("gone"));
+        assert_eq!(after("asss").why(), Some("reset"));
+        assert_eq!(after("asss2aao").why(), None);
+    }
+}
