@@ -9,6 +9,17 @@ use super::error::{Place, ReadError, Refusal};
 use super::limits::{Budget, Limits};
 use super::{gh, ghx};
 
+/// How files begin that are often given by mistake. None of these is the start of a deflate stream whose first block
+/// could hold an archive, or of XML.
+const FOREIGN: [(&[u8], &str); 6] = [
+    (b"3D Geometry File Format", "a Rhino model (.3dm)"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x1f\x8b", "a gzip file; unpack it first"),
+    (b"{\"", "JSON"),
+    (b"{\n", "JSON"),
+    (b"\xff\xfe<", "XML in UTF-16; save it in UTF-8"),
+];
+
 /// How a Grasshopper file is spelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -143,6 +154,9 @@ impl Archive {
         }
         if content.starts_with(b"version https://git-lfs.github.com/spec/") {
             return Err(ReadError::new(Refusal::GitLfsPointer, Place::File));
+        }
+        if let Some((_, what)) = FOREIGN.iter().find(|(start, _)| content.starts_with(start)) {
+            return Err(ReadError::new(Refusal::NeitherFormat { because: format!("it is {what}") }, Place::File));
         }
         if !content.starts_with(b"<") {
             return Ok(Self { format: Format::Gh, root: gh::read(bytes, budget)? });

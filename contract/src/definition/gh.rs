@@ -110,7 +110,7 @@ fn neither_unless_started(out: &[u8], error: impl FnOnce() -> ReadError) -> Read
     if !out.is_empty() && START.starts_with(&out[..out.len().min(START.len())]) || out.starts_with(&START) {
         return error();
     }
-    let because = "it is not XML, and it does not inflate to an archive".to_owned();
+    let because = "its content is neither XML nor a compressed archive".to_owned();
     ReadError::new(Refusal::NeitherFormat { because }, Place::File)
 }
 
