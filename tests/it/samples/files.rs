@@ -105,10 +105,13 @@ impl Example {
         }
     }
 
-    /// Writes the example again with these outputs.
+    /// Writes the example again with these outputs, all else as it was.
     pub(super) fn write_with(&self, outputs: &Object) {
-        let example = json!({ "inputs": self.inputs, "outputs": outputs, "tolerance": self.tolerance });
-        fs::write(&self.file, pretty(&example, 0) + "\n").unwrap();
+        let mut example = json_of(&self.file);
+        example["outputs"] = json!(outputs);
+        let member = |key: &str| Some(format!("  \"{key}\": {}", pretty(example.get(key)?, 1)));
+        let members: Vec<_> = ["title", "inputs", "outputs", "tolerance"].into_iter().filter_map(member).collect();
+        fs::write(&self.file, format!("{{\n{}\n}}\n", members.join(",\n"))).unwrap();
     }
 }
 
@@ -116,7 +119,7 @@ impl Example {
 fn pretty(value: &Value, depth: usize) -> String {
     let line = inline(value);
     let [inner, outer] = [depth + 1, depth].map(|depth| "  ".repeat(depth));
-    if depth > 0 && outer.len() + line.chars().count() <= 100 {
+    if outer.len() + line.chars().count() <= 100 {
         return line;
     }
     if let Some(items) = value.as_array().filter(|items| !items.is_empty()) {

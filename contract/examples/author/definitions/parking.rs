@@ -108,7 +108,7 @@ fn aisles(canvas: &mut Canvas, lot: &Lot, counts: &Counts) {
     let aisle = canvas.place("aisle numbers", c::series(), feeds![(), (), counts.aisles]);
     let ys = canvas.place(
         "middle of the aisles",
-        c::expression("y + i * b + d + a / 2", &["i", "y", "b", "d", "a"]),
+        c::expression("y + n * b + d + a / 2", &["n", "y", "b", "d", "a"]),
         feeds![aisle, lot.corner.out(1), counts.bay, lot.stall_depth, lot.aisle_width],
     );
     let far_end = canvas.place("far end", c::addition(), feeds![lot.corner.out(0), lot.length]);
