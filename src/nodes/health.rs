@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::Features;
 use super::attest;
 use super::node::{Probe, State};
-use super::state::Shared;
+use super::state::{Canary, Shared};
 use crate::rhino::classify::{self, Outcome, Sent};
 use crate::rhino::client::{Client, Reply};
 use crate::rhino::protocol::Source;
@@ -257,17 +257,15 @@ impl Watch {
     /// The evidence is as many small known-good solves in a row as the node has children, which it hands out in turn.
     /// Where no solve is known that went well, there is only a healthy process and the longest wait.
     async fn free_stuck(&self) -> bool {
-        let (abandoned, since, canary, children, name) = self.shared.read(|table| {
+        let stuck = self.shared.read(|table| {
             let entry = &table.nodes[self.node];
-            let canary = entry.canary.as_ref().map(|(_, request)| request.clone());
-            (entry.slots.abandoned(), entry.abandoned_at, canary, entry.slots.total(), Arc::clone(&entry.name))
+            let stuck = || (entry.abandoned_at, entry.canary.clone(), entry.slots.total(), Arc::clone(&entry.name));
+            (entry.slots.abandoned() > 0).then(stuck)
         });
-        if abandoned == 0 {
-            return true;
-        }
+        let Some((since, canary, children, name)) = stuck else { return true };
         let waited = since.is_none_or(|since| since.elapsed() >= self.shared.options.abandon_after);
         let proven = match canary {
-            Some(request) => self.sing(request, children).await,
+            Some(canary) => self.sing(canary, children).await,
             None => waited,
         };
         if proven {
@@ -278,37 +276,32 @@ impl Watch {
     }
 
     /// Whether a known-good solve goes well so many times in a row.
-    async fn sing(&self, request: bytes::Bytes, times: u32) -> bool {
-        const BYTES: usize = 16 * 1024 * 1024;
+    async fn sing(&self, canary: Canary, times: u32) -> bool {
         for _ in 0..times {
-            let solve = self.client().solve(request.clone(), BYTES);
-            let Ok(Ok(reply)) = timeout(self.shared.options.canary_timeout, solve).await else { return false };
-            let read = classify::Reply {
-                status: reply.status,
-                content_type: reply.content_type.as_deref(),
-                body: &reply.body,
+            let by_key = self.note(&canary, Source::Pointer).await;
+            // A node that has been replaced has forgotten its definitions, and says so without solving.
+            let outcome = match by_key {
+                Some(Outcome::StalePointer) => self.note(&canary, Source::Algo).await,
+                other => other,
             };
-            let sent = Sent {
-                source: Source::Pointer,
-                elapsed: reply.elapsed,
-                proxy_timeout: self.shared.options.proxy_timeout,
-            };
-            match classify::classify(read, sent) {
-                Outcome::Solved(_) => {}
-                Outcome::StalePointer => {
-                    // It needs the definition again, which only a real solve brings.
-                    self.shared.update(self.node, |entry| entry.canary = None);
-                    return false;
-                }
-                Outcome::DefinitionError { .. }
-                | Outcome::Refused { .. }
-                | Outcome::Unauthorised
-                | Outcome::TooLarge
-                | Outcome::Timeout
-                | Outcome::Nonsense(_) => return false,
+            if !matches!(outcome, Some(Outcome::Solved(_))) {
+                return false;
             }
         }
         true
+    }
+
+    /// One try; `None` where no answer came in time.
+    async fn note(&self, canary: &Canary, source: Source) -> Option<Outcome> {
+        /// It was small enough once; a bound all the same.
+        const BYTES: usize = 64 << 20;
+        let request = canary.prepared.request(&canary.inputs, source).ok()?;
+        let solve = self.client().solve(request, BYTES);
+        let reply = timeout(self.shared.options.canary_timeout, solve).await.ok()?.ok()?;
+        let read =
+            classify::Reply { status: reply.status, content_type: reply.content_type.as_deref(), body: &reply.body };
+        let sent = Sent { source, elapsed: reply.elapsed, proxy_timeout: self.shared.options.proxy_timeout };
+        Some(classify::classify(read, sent))
     }
 
     async fn number(&self, path: &str) -> Option<i64> {

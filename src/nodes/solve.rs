@@ -149,7 +149,7 @@ impl Slot {
     pub fn start(self, contract: &Arc<Contract>, inputs: &Inputs, deadline: Instant) -> Result<Running, InputError> {
         let shared = Arc::clone(&self.grant.shared);
         let prepared = shared.prepared(contract);
-        // Built here so that an input without a form costs no task, and kept as the canary's request.
+        // Built here so that an input without a form costs no task.
         let pointer_request = prepared.request(&inputs.values, Source::Pointer)?;
         let node = self.node();
         let (answered, answer) = oneshot::channel();
@@ -191,6 +191,9 @@ impl Running {
         self.late.await.ok()
     }
 }
+
+/// Larger requests are not kept to try a node with.
+const CANARY_BYTES_MAX: usize = 64 << 10;
 
 /// The most bytes that a contract's outputs may have.
 fn outputs_bytes_max(contract: &Contract) -> usize {
@@ -372,8 +375,8 @@ impl Exchange {
             if outcome.definition_is_held() {
                 entry.hold(self.prepared.pointer());
             }
-            if solved {
-                entry.remember(elapsed, &self.pointer_request);
+            if solved && self.pointer_request.len() <= CANARY_BYTES_MAX {
+                entry.remember(elapsed, &self.prepared, &self.inputs);
             }
         });
     }

@@ -7,9 +7,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use contract::Contract;
 use contract::digest::Digest;
+use serde_json::{Map, Value};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
@@ -67,11 +67,19 @@ pub(super) struct Entry {
     pub solved_at: Option<Instant>,
     /// When a slot was last given up.
     pub abandoned_at: Option<Instant>,
-    /// A small solve that went well, as its whole request, and how long it took.
-    pub canary: Option<(Duration, Bytes)>,
+    /// A small solve that went well.
+    pub canary: Option<Canary>,
     /// Keys of definitions that it is believed to hold, latest last.
     held: VecDeque<String>,
     memo: HashMap<Digest, Arc<Vec<String>>>,
+}
+
+/// A solve that is known to go well, and how long it took.
+#[derive(Clone, Debug)]
+pub(super) struct Canary {
+    pub elapsed: Duration,
+    pub prepared: Arc<Prepared>,
+    pub inputs: Map<String, Value>,
 }
 
 #[derive(Debug)]
@@ -330,11 +338,9 @@ impl Entry {
     }
 
     /// Keeps the quickest small solve that went well, to try the node with when its slots have got stuck.
-    pub(super) fn remember(&mut self, elapsed: Duration, request: &Bytes) {
-        const BYTES: usize = 64 * 1024;
-        let quicker = self.canary.as_ref().is_none_or(|(known, _)| elapsed < *known);
-        if quicker && request.len() <= BYTES {
-            self.canary = Some((elapsed, request.clone()));
+    pub(super) fn remember(&mut self, elapsed: Duration, prepared: &Arc<Prepared>, inputs: &Map<String, Value>) {
+        if self.canary.as_ref().is_none_or(|known| elapsed < known.elapsed) {
+            self.canary = Some(Canary { elapsed, prepared: Arc::clone(prepared), inputs: inputs.clone() });
         }
     }
 
