@@ -42,8 +42,8 @@ impl Inputs {
 
 /// The value in the form that its binding's type and access give it.
 ///
-/// Integer: `3.0` becomes `3`, `3.5` is refused. Number: always a double, `-0` becomes `0`. Composite types are read member by member;
-/// a member that their type does not have is refused. Violations have pointers below `/<name>`.
+/// Integer: `3.0` becomes `3`, `3.5` is refused. Number: always a double, `-0` becomes `0`. Composite types are read
+/// member by member; a member that their type does not have is refused. Violations have pointers below `/<name>`.
 pub fn coerce(binding: &Binding, value: &Value) -> Result<Value, Vec<Violation>> {
     let mut coercion = Coercion { kind: binding.kind, violations: Vec::new() };
     let pointer = format!("/{}", crate::json::spans::escape(&binding.name));
@@ -245,10 +245,8 @@ impl Coercion {
         for name in names.iter().filter(|name| !object.contains_key(**name)) {
             self.refuse::<()>("required", &format!("{pointer}/{name}"), format!("`{name}` is missing"));
         }
-        for name in object.keys().filter(|name| !names.contains(&name.as_str())) {
-            let below = format!("{pointer}/{}", crate::json::spans::escape(name));
-            self.violations.push(Violation::unknown(&below, "unknown_input", name, "member", names.iter().copied()));
-        }
+        let others = object.keys().map(String::as_str).filter(|name| !names.contains(name));
+        self.violations.extend(Violation::unknown(pointer, ("unknown_input", "member"), others, names));
         (self.violations.len() == before).then_some(object)
     }
 

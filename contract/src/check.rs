@@ -8,7 +8,7 @@ use crate::bindings::Binding;
 use crate::canonical::{self, Inputs};
 use crate::defaults::Defaults;
 use crate::json::spans::escape;
-use crate::schema::{Schema, VIOLATIONS, Violation};
+use crate::schema::{Schema, Subject, VIOLATIONS, Violation};
 
 /// Checks inputs as they are with defaults filled in, then coerces each by its binding.
 pub(crate) fn inputs(
@@ -20,7 +20,7 @@ pub(crate) fn inputs(
     let Value::Object(given) = inputs else {
         return Err(vec![Violation::new("", "type", "the inputs must be an object of values by name")]);
     };
-    let mut violations = unknown(bindings, given.keys(), "unknown_input", "input");
+    let mut violations = unknown(bindings, given.keys(), Subject::Inputs);
     let mut filled = given.clone();
     defaults.fill(&mut filled);
     let filled = Value::Object(filled);
@@ -45,7 +45,7 @@ pub(crate) fn outputs(
     bindings: &[Binding],
     outputs: &Map<String, Value>,
 ) -> Result<(), Vec<Violation>> {
-    let mut violations = unknown(bindings, outputs.keys(), "unknown_output", "output");
+    let mut violations = unknown(bindings, outputs.keys(), Subject::Outputs);
     // The schema wants a whole; large outputs are copied here once.
     let whole = Value::Object(outputs.clone());
     violations.extend(schema.check(&whole));
@@ -57,18 +57,10 @@ fn missing(binding: &Binding) -> Violation {
 }
 
 /// Names that no binding has, whatever the schema lets pass.
-fn unknown<'n>(
-    bindings: &[Binding],
-    names: impl Iterator<Item = &'n String>,
-    rule: &'static str,
-    noun: &str,
-) -> Vec<Violation> {
-    let known = bindings.iter().map(|binding| binding.name.as_str());
-    names
-        .filter(|name| bindings.iter().all(|binding| binding.name != **name))
-        .take(VIOLATIONS)
-        .map(|name| Violation::unknown(&format!("/{}", escape(name)), rule, name, noun, known.clone()))
-        .collect()
+fn unknown<'n>(bindings: &[Binding], names: impl Iterator<Item = &'n String>, subject: Subject) -> Vec<Violation> {
+    let known: Vec<&str> = bindings.iter().map(|binding| binding.name.as_str()).collect();
+    let names = names.map(String::as_str).filter(|name| !known.contains(name));
+    Violation::unknown("", subject.unknown(), names, &known)
 }
 
 /// Adds violations of types where the schema has said nothing at, above or below that place: one slip, one complaint.

@@ -55,7 +55,8 @@ pub fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
     let allowed = (length / 3).max(1);
     candidates
         .into_iter()
-        .filter(|candidate| candidate.len() <= 4 * LONGEST)
+        // Each character more or less is a slip by itself, and counting is cheap.
+        .filter(|candidate| candidate.chars().take(2 * LONGEST).count().abs_diff(length) <= allowed)
         .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
         // A one-letter word is near every other: only its other case counts.
         .filter(|(distance, _)| *distance <= allowed && *distance < length)
@@ -90,11 +91,11 @@ impl Position {
     pub fn of(text: &[u8], byte: usize) -> Self {
         let before = &text[..byte.min(text.len())];
         let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-        let lines = before[..line_start].iter().filter(|&&byte| byte == b'\n').count();
+        let line = before[..line_start].split(|&byte| byte == b'\n').count();
         // Continuation bytes of UTF-8 begin no character.
         let characters = before[line_start..].iter().filter(|&&byte| byte & 0xC0 != 0x80).count();
         Self {
-            line: u32::try_from(lines + 1).unwrap_or(u32::MAX),
+            line: u32::try_from(line).unwrap_or(u32::MAX),
             column: u32::try_from(characters + 1).unwrap_or(u32::MAX),
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{Dir, FileType, Mode, OFlags};
@@ -141,34 +141,34 @@ impl Walk {
             if self.files.len() + self.faults.len() >= FILES {
                 return self.faults.push(Fault::of_file("folder_size", path, format!("more than {FILES} files")));
             }
-            self.entry(folder, name, entry.file_type(), path.join(name), depth);
+            self.entry(folder, name, entry.file_type(), &path.join(name), depth);
         }
     }
 
-    fn entry(&mut self, folder: &impl std::os::fd::AsFd, name: &str, kind: FileType, path: PathBuf, depth: usize) {
+    fn entry(&mut self, folder: &impl std::os::fd::AsFd, name: &str, kind: FileType, path: &Path, depth: usize) {
         if name.contains('\\') || name.chars().any(char::is_control) {
             return self.faults.push(Fault::of_file(
                 "file_name",
-                &path,
+                path,
                 "the name has a backslash or a control character",
             ));
         }
         if matches!(kind, FileType::Fifo | FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice) {
-            return self.faults.push(Fault::of_file("file_kind", &path, "this is not a regular file"));
+            return self.faults.push(Fault::of_file("file_kind", path, "this is not a regular file"));
         }
         // Some file systems do not say what an entry is: then opening it as a folder tells.
         if matches!(kind, FileType::Directory | FileType::Unknown) {
             match rustix::fs::openat(folder, name, DIRECTORY_FLAGS, Mode::empty()) {
                 Ok(_) if depth == DEPTH => {
                     let message = format!("more than {DEPTH} folders within folders");
-                    return self.faults.push(Fault::of_file("folder_depth", &path, message));
+                    return self.faults.push(Fault::of_file("folder_depth", path, message));
                 }
-                Ok(inner) => return self.folder(&inner, &path, depth + 1),
+                Ok(inner) => return self.folder(&inner, path, depth + 1),
                 Err(rustix::io::Errno::NOTDIR) => {}
-                Err(error) => return self.faults.push(unopened(&path, error)),
+                Err(error) => return self.faults.push(unopened(path, error)),
             }
         }
-        match self.file(folder, name, &path) {
+        match self.file(folder, name, path) {
             Ok(bytes) => {
                 self.bytes += bytes.len() as u64;
                 self.files.insert(path.to_string_lossy().replace('\\', "/"), bytes.into());

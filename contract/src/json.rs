@@ -142,7 +142,8 @@ impl Error {
                 newline.map_or(bytes.len(), |(at, _)| at + 1)
             }
         };
-        let byte = line_start + error.column().saturating_sub(1);
+        // Column 0 of a line is the line end before it.
+        let byte = (line_start + error.column()).saturating_sub(1);
         let message = error.to_string();
         let message = message.split_once(" at line ").map_or(message.as_str(), |(message, _)| message);
         Self::at(bytes, byte, ErrorKind::Syntax(message.to_owned()))

@@ -129,15 +129,13 @@ impl<'f> Loader<'f> {
         name: &'static str,
         read: impl FnOnce(&Source<'f>) -> Result<T, Vec<Fault>>,
     ) -> Part<'f, T> {
-        match self.paths.iter().find(|path| path.as_os_str() == name) {
-            Some(path) => self.part(path, read),
-            None => {
-                let others = self.folder.files.keys().map(String::as_str).filter(|other| !REQUIRED.contains(other));
-                let help = fault::closest(name, others).map(|near| format!("is `{near}` meant to be it?"));
-                self.faults.push(Fault::of_file("file_missing", Path::new(name), "the file is missing").help(help));
-                Part { source: None, read: None }
-            }
+        if let Some(path) = self.paths.iter().find(|path| path.as_os_str() == name) {
+            return self.part(path, read);
         }
+        let others = self.folder.files.keys().map(String::as_str).filter(|other| !REQUIRED.contains(other));
+        let help = fault::closest(name, others).map(|near| format!("is `{near}` meant to be it?"));
+        self.faults.push(Fault::of_file("file_missing", Path::new(name), "the file is missing").help(help));
+        Part { source: None, read: None }
     }
 
     fn part<T>(&mut self, path: &'f Path, read: impl FnOnce(&Source<'f>) -> Result<T, Vec<Fault>>) -> Part<'f, T> {
@@ -156,7 +154,10 @@ impl<'f> Loader<'f> {
     fn definition(&mut self, manifest: &Manifest, source: &Source<'_>) -> Option<Definition> {
         let file = manifest.file.as_str();
         let Some(bytes) = self.folder.files.get(file) else {
-            let is_definition = |name: &&str| name.ends_with(".ghx") || name.ends_with(".gh");
+            let is_definition = |name: &&str| {
+                let end = Path::new(name).extension().unwrap_or_default();
+                end.eq_ignore_ascii_case("ghx") || end.eq_ignore_ascii_case("gh")
+            };
             let others = self.folder.files.keys().map(String::as_str).filter(is_definition);
             let help = fault::did_you_mean(file, others.clone()).or_else(|| {
                 let others = fault::listed(others);

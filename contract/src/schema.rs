@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::fault::{self, Fault};
+use crate::json::spans::escape;
 use crate::source::Source;
 
 /// What is wrong with a value, by JSON pointer.
@@ -137,8 +138,17 @@ impl Schema {
         match options().build(&document) {
             Ok(validator) => Ok(Self { validator, document, subject }),
             Err(error) => {
-                let message = format!("this is not a schema: {error}");
-                Err(vec![Violation::new(error.instance_path().as_str(), "schema_invalid", message)])
+                let violation = |error: &ValidationError<'_>| {
+                    let message = format!("this is not a schema: {error}");
+                    Violation::new(error.instance_path().as_str(), "schema_invalid", message)
+                };
+                let meta = jsonschema::draft202012::meta::validator();
+                let mut violations: Vec<_> =
+                    meta.iter_errors(&document).take(VIOLATIONS).map(|error| violation(&error)).collect();
+                if violations.is_empty() {
+                    violations.push(violation(&error));
+                }
+                Err(violations)
             }
         }
     }
@@ -187,40 +197,40 @@ impl Violation {
         Self { pointer: pointer.into(), rule, message: message.into(), help: None }
     }
 
-    /// A member that is not known, with the known one that was probably meant.
-    pub fn unknown<'k>(
+    /// The members that are not known, each with the known one that was probably meant.
+    ///
+    /// `names` are those below `pointer`. Only the first few are compared with what is known: comparing costs time, and who
+    /// sends a hundred unknown names made no slip of the pen.
+    pub(crate) fn unknown<'n>(
         pointer: &str,
-        rule: &'static str,
-        name: &str,
-        noun: &str,
-        known: impl IntoIterator<Item = &'k str> + Clone,
-    ) -> Self {
-        let help = fault::did_you_mean(name, known.clone()).unwrap_or_else(|| match fault::listed(known).as_str() {
-            "none" => format!("there is no {noun} to give here"),
-            names => format!("known here: {names}"),
-        });
-        let message = format!("there is no {noun} `{}`", words::cut(name));
-        Self { help: Some(help), ..Self::new(pointer, rule, message) }
+        (rule, noun): (&'static str, &str),
+        names: impl IntoIterator<Item = &'n str>,
+        known: &[&str],
+    ) -> Vec<Self> {
+        const HELPED: usize = 8;
+        let violation = |(index, name): (usize, &str)| {
+            let message = format!("there is no {noun} `{}`", words::cut(name));
+            let suggest = || match fault::did_you_mean(name, known.iter().copied()) {
+                Some(suggestion) => suggestion,
+                None if known.is_empty() => format!("there is no {noun} to give here"),
+                None => format!("known here: {}", fault::listed(known.iter().copied())),
+            };
+            let help = (index < HELPED).then(suggest);
+            Self { help, ..Self::new(format!("{pointer}/{}", escape(name)), rule, message) }
+        };
+        names.into_iter().take(VIOLATIONS).enumerate().map(violation).collect()
     }
 }
 
 // === impl Subject ===
 
 impl Subject {
-    /// The rule that an unknown member breaks.
-    pub fn unknown_rule(self) -> &'static str {
+    /// The rule that an unknown member breaks, and what such a member is called.
+    pub(crate) fn unknown(self) -> (&'static str, &'static str) {
         match self {
-            Self::Inputs => "unknown_input",
-            Self::Outputs => "unknown_output",
-            Self::File => "unknown_key",
-        }
-    }
-
-    pub(crate) fn noun(self) -> &'static str {
-        match self {
-            Self::Inputs => "input",
-            Self::Outputs => "output",
-            Self::File => "key",
+            Self::Inputs => ("unknown_input", "input"),
+            Self::Outputs => ("unknown_output", "output"),
+            Self::File => ("unknown_key", "key"),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A schema that passes is a finite tree once its references are written out: no cycle, no reference to elsewhere, a bounded
 //! number of subschemas, patterns of bounded size for the linear engine. So the cost of a check is bounded by the size of the value.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -15,6 +15,8 @@ use crate::json::spans::{escape, tokens};
 pub(super) const DEPTH: usize = 32;
 /// Subschemas, each reference counted with all that it refers to.
 const COST: u64 = 10_000;
+/// Schemas within schemas and references behind references, together: what a check may have on its stack.
+const CHAIN: usize = 200;
 /// Patterns of one schema.
 const PATTERNS: usize = 200;
 
@@ -63,14 +65,16 @@ const FORMATS: [&str; 19] = [
 
 /// Everything in the schema that we refuse, by pointer into it.
 pub(super) fn lint(document: &Value) -> Vec<Violation> {
-    let mut lint = Lint { found: Vec::new(), patterns: 0, anchors: HashMap::new(), refs: Vec::new() };
+    let mut lint =
+        Lint { found: Vec::new(), patterns: 0, anchors: HashMap::new(), refs: Vec::new(), places: HashSet::new() };
     lint.walk(document, "", 0);
     let mut cost = Cost { document, anchors: &lint.anchors, known: HashMap::new(), path: Vec::new() };
     let cost = cost.of(document, "");
     let refs = std::mem::take(&mut lint.refs);
     for (pointer, target) in refs {
-        if lint.anchors.resolve(document, &target).is_none() {
-            lint.refuse(&pointer, "schema_ref", format!("`{target}` leads to nothing in this schema"));
+        let place = lint.anchors.resolve(document, &target);
+        if place.is_none_or(|(place, _)| !lint.places.contains(&place)) {
+            lint.refuse(&pointer, "schema_ref", format!("`{target}` leads to no schema in this file"));
         }
     }
     match cost {
@@ -101,7 +105,8 @@ fn below<'s>(schema: &'s Value, pointer: &str) -> Vec<(String, &'s Value)> {
                 found.extend(members.iter().map(|(name, member)| (format!("{at}/{}", escape(name)), member)));
             }
             value if ONE.contains(&keyword.as_str()) => found.push((at, value)),
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            }
         }
     }
     found
@@ -112,7 +117,7 @@ pub(super) fn resolve_pointer<'s>(document: &'s Value, target: &str) -> Option<(
     let pointer = target.strip_prefix('#')?;
     let schema = document.pointer(pointer)?;
     // A pointer has one spelling, so that one place is one node of the graph.
-    let pointer: String = tokens(pointer).map(|token| format!("/{}", escape(&token))).collect();
+    let pointer = tokens(pointer).fold(String::new(), |pointer, token| pointer + "/" + &escape(&token));
     Some((pointer, schema))
 }
 
@@ -138,6 +143,8 @@ struct Lint {
     anchors: Anchors,
     /// Local references: where they stand and what they say.
     refs: Vec<(String, String)>,
+    /// The pointers of all subschemas.
+    places: HashSet<String>,
 }
 
 // === impl Lint ===
@@ -154,6 +161,7 @@ impl Lint {
         if !schema.is_object() && !schema.is_boolean() {
             return self.refuse(pointer, "schema_invalid", "a schema is an object, true or false");
         }
+        self.places.insert(pointer.to_owned());
         for (keyword, value) in schema.as_object().into_iter().flatten() {
             self.keyword(keyword, value, pointer, depth);
         }
@@ -238,7 +246,7 @@ impl Cost<'_> {
             return Err(pointer.to_owned());
         }
         // Definitions are entered through references: walked from the top only, so that unused ones are judged too.
-        if self.path.len() > DEPTH * DEPTH {
+        if self.path.len() > CHAIN {
             return Ok(COST + 1);
         }
         self.path.push(pointer.to_owned());
@@ -249,7 +257,7 @@ impl Cost<'_> {
         if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
             let at = format!("{pointer}/$ref");
             if let Some((pointer, schema)) = self.anchors.resolve(self.document, target) {
-                cost = cost.saturating_add(self.of(schema, &pointer).map_err(|_| at)?);
+                cost = cost.saturating_add(self.of(schema, &pointer).map_err(|_inner| at)?);
             }
         }
         self.path.pop();

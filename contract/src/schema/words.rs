@@ -11,17 +11,18 @@ use crate::fault;
 use crate::json::spans::escape;
 
 /// Adds what one error of the validator means.
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other kind is told by its message")]
 pub(super) fn explain(schema: &Schema, error: &ValidationError<'_>, whole: &Value, violations: &mut Vec<Violation>) {
     let pointer = error.instance_path().as_str();
     match error.kind() {
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
-            let known = known_members(schema, error);
-            for name in unexpected.iter().take(super::VIOLATIONS) {
-                let below = format!("{pointer}/{}", escape(name));
-                let subject = schema.subject;
-                let known = known.iter().map(String::as_str);
-                violations.push(Violation::unknown(&below, subject.unknown_rule(), name, subject.noun(), known));
-            }
+            let names = unexpected.iter().map(String::as_str);
+            violations.extend(Violation::unknown(
+                pointer,
+                schema.subject.unknown(),
+                names,
+                &known_members(schema, error),
+            ));
         }
         Kind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
@@ -161,6 +162,7 @@ fn nearest(context: &[Vec<ValidationError<'static>>]) -> String {
 }
 
 /// A message without going into the forms of forms, so that its length stays bounded.
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other kind is told by its message")]
 fn message_once(kind: &Kind, value: &Value) -> String {
     match kind {
         Kind::AnyOf { .. } | Kind::OneOfNotValid { .. } => format!("{} fits no allowed form", show(value)),
@@ -204,9 +206,9 @@ fn parent<'s>(schema: &'s Schema, error: &ValidationError<'_>) -> Option<&'s Val
 }
 
 /// The names that an object may have where `error` found others.
-fn known_members(schema: &Schema, error: &ValidationError<'_>) -> Vec<String> {
+fn known_members<'s>(schema: &'s Schema, error: &ValidationError<'_>) -> Vec<&'s str> {
     let members = parent(schema, error).and_then(|schema| schema.get("properties")?.as_object());
-    members.into_iter().flat_map(|members| members.keys().cloned()).collect()
+    members.into_iter().flat_map(|members| members.keys().map(String::as_str)).collect()
 }
 
 /// " m", if the schema of the value or of the top-level member around it states a unit.

@@ -6,7 +6,8 @@ use contract::Contract;
 use contract::policy::Policy;
 
 fn folders(path: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    let entries =
+        std::fs::read_dir(path).expect("the folder is there").map(|entry| entry.expect("it can be listed").path());
     let mut folders: Vec<_> = entries.filter(|path| path.is_dir()).collect();
     folders.sort();
     folders
@@ -20,14 +21,7 @@ fn every_sample_loads_and_keeps_its_examples() {
         let policy = Policy::load(&app.join("policy.json"));
         assert!(policy.is_ok(), "{policy:#?}");
         for version in folders(&app) {
-            let contract = match Contract::load(&version) {
-                Ok(contract) => contract,
-                Err(faults) => panic!(
-                    "{}:\n{}",
-                    version.display(),
-                    faults.iter().map(|fault| format!("{fault}\n")).collect::<String>()
-                ),
-            };
+            let contract = Contract::load(&version).unwrap_or_else(|faults| panic!("{}", crate::report(&faults)));
             assert!(contract.examples.valid.len() >= 3 && contract.examples.invalid.len() >= 3);
             for example in &contract.examples.valid {
                 let inputs = contract.check_inputs(&example.inputs).unwrap();

@@ -113,7 +113,11 @@ impl Check<'_> {
 
     /// Inputs that no binding names: a solve would leave them with what the last caller sent.
     fn unbound(&self, bindings: &[Binding]) -> Vec<Fault> {
-        let unbound = |input: &&Input| bindings.iter().all(|binding| binding.gh != input.name);
+        let names = || self.definition.inputs.iter().map(|input| input.name.as_str());
+        // A misspelt name is told as such, not once more as what it leaves unbound.
+        let meant = |gh: &str| names().find(|name| *name == gh).or_else(|| fault::closest(gh, names()));
+        let bound: Vec<_> = bindings.iter().filter_map(|binding| meant(&binding.gh)).collect();
+        let unbound = |input: &&Input| !bound.contains(&input.name.as_str());
         let fault = |input: &Input| {
             let message = format!("nothing is bound to the input `{}` of the definition", input.name);
             self.source.fault("input_unbound", "/inputs", message)
