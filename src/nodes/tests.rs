@@ -223,6 +223,7 @@ async fn each_misbehaviour_has_its_failure_and_the_next_solve_goes_well() {
         (Fault::Reset { byte: 0 }, |failure| matches!(failure, Failure::Lost(client::Failure::Reset(_)))),
         (Fault::Reset { byte: 400 }, |failure| matches!(failure, Failure::Lost(client::Failure::Cut(_)))),
         (Fault::Garbage, |failure| matches!(failure, Failure::Lost(client::Failure::NotHttp(_)))),
+        (Fault::Stall { byte: 400 }, |failure| matches!(failure, Failure::Lost(client::Failure::Idle(_)))),
         (Fault::Huge { bytes: 8 << 20 }, |failure| matches!(failure, Failure::AnswerTooLarge(_))),
         (Fault::EndlessChunked, |failure| matches!(failure, Failure::AnswerTooLarge(_))),
     ];
@@ -395,6 +396,41 @@ async fn waiting_is_in_turn_and_no_two_solves_share_a_child() {
     let one_by_one = arrived[1..].iter().zip(&answered).all(|(next, last)| next >= last);
     assert!(one_by_one, "one waited inside the node: {arrived:?} {answered:?}");
     assert_eq!((bench.view().free, bench.view().wedged), (1, 0));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_node_never_runs_more_than_it_has_slots_and_every_slot_comes_back() {
+    let contract = yieldcheck();
+    let bench = Bench::new(vec![Config { children: 2, ..Config::default() }, one_child(Profile::V016)], |_| {}).await;
+    bench.until("ready", |bench| bench.nodes.attestation(&contract).ready == 2).await;
+    let slots = |bench: &Bench| bench.nodes.view().iter().map(|node| node.slots).collect::<Vec<_>>();
+    bench.until("counted", |bench| slots(bench) == [2, 1]).await;
+    for stand_in in &bench.stand_ins {
+        stand_in.set_faults(Fault::Delay { ms: 10 }.at(SOLVE)).await;
+    }
+    let mut tasks = Vec::new();
+    for turn in 0..40_u64 {
+        let (nodes, contract) = (bench.nodes.clone(), Arc::clone(&contract));
+        tasks.push(tokio::spawn(async move {
+            let slot = nodes.acquire(&contract, Instant::now() + LONG).await.unwrap();
+            // Every fourth caller is gone before the answer, every fourth has no time for it.
+            let patience = if turn % 4 == 1 { Duration::from_millis(3) } else { LONG };
+            let inputs = checked(&contract, &case());
+            let solve = slot.solve(&contract, &inputs, Instant::now() + patience);
+            let most = if turn % 4 == 3 { Duration::from_millis(5) } else { LONG };
+            let _ = tokio::time::timeout(most, solve).await;
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    bench.until("free again", |bench| bench.nodes.view().iter().all(|node| node.free == node.slots)).await;
+    assert!(bench.stand_ins[0].state().max_concurrent_solves <= 2);
+    assert_eq!(bench.stand_ins[1].state().max_concurrent_solves, 1);
+    let solves = bench.stand_ins.iter().map(|node| node.log().iter().filter(|entry| entry.path == SOLVE).count());
+    let solves = solves.collect::<Vec<_>>();
+    assert!(solves.iter().all(|count| *count > 5), "both took their share: {solves:?}");
     bench.end().await;
 }
 
