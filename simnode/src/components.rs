@@ -3,6 +3,12 @@
 //! A component is found by GUID, never by name. What is not in the table is unknown, and unknown components give an
 //! error and no value.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a kind of value that a rule does not name is refused by it, kinds to come included"
+)]
+#![expect(clippy::cast_precision_loss, reason = "counts and indices are bounded far below 2^53")]
+
 mod call;
 mod table;
 
@@ -114,10 +120,12 @@ impl Input {
         Self { access: Access::Tree, ..Self::item(name, Kind::Any) }
     }
 
+    #[must_use]
     pub const fn or(self, preset: Preset) -> Self {
         Self { preset, ..self }
     }
 
+    #[must_use]
     pub const fn optional(self) -> Self {
         Self { optional: true, ..self }
     }
@@ -170,3 +178,6 @@ impl Descriptor {
         self.outputs.get(position).or_else(|| self.outputs.last().filter(|_| self.grows))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,3 +77,6 @@ impl Expression {
         evaluate::evaluate(&self.root, variable)
     }
 }
+
+#[cfg(test)]
+mod tests;

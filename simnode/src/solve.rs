@@ -16,7 +16,7 @@
 //!   item's position appended, so that the lists stay apart.
 
 mod discover;
-mod iterate;
+pub(crate) mod iterate;
 mod load;
 mod parameters;
 mod persistent;

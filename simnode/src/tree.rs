@@ -240,3 +240,6 @@ impl FromIterator<(Path, Branch)> for Tree {
         tree
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,6 +115,7 @@ pub(super) static TABLE: &[Descriptor] = &[
     ),
 ];
 
+#[expect(clippy::unnecessary_wraps, reason = "components share one signature")]
 fn put(call: &mut Call<'_>, cuboid: Cuboid) -> Outcome {
     call.put(0, Value::Box(Box::new(cuboid)));
     Ok(())

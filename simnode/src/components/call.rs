@@ -85,16 +85,9 @@ impl Budget {
     }
 
     pub(crate) fn spend(&mut self, weight: u64) -> Outcome {
-        match self.left.checked_sub(weight) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => {
-                self.left = 0;
-                Err(Stop::Budget)
-            }
-        }
+        let left = self.left.checked_sub(weight);
+        self.left = left.unwrap_or(0);
+        left.map(|_left| ()).ok_or(Stop::Budget)
     }
 
     /// Pays for a tree that is about to be copied or kept.

@@ -44,8 +44,9 @@ fn compose(call: &mut Call<'_>, factor: f64) -> Outcome {
     let mut argb = [0; 4];
     for (input, channel) in argb.iter_mut().enumerate() {
         let level = (call.number(input)? * factor).round_ties_even().clamp(0.0, 255.0);
-        // The clamp leaves 0 to 255, or NaN, which becomes 0.
-        *channel = level as u8;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255, and NaN becomes 0")]
+        let level = level as u8;
+        *channel = level;
     }
     call.put(0, Value::Colour(argb));
     Ok(())

@@ -308,21 +308,21 @@ fn arc(call: &mut Call<'_>) -> Outcome {
 /// The circle through three points, from the first through the second to the third.
 fn arc_through(call: &mut Call<'_>) -> Outcome {
     let (a, b, c) = (call.point(0)?, call.point(1)?, call.point(2)?);
-    let (u, v) = (value::sub(b, a), value::sub(c, a));
-    let normal = value::cross(u, v);
+    let (first, second) = (value::sub(b, a), value::sub(c, a));
+    let normal = value::cross(first, second);
     let double = 2.0 * value::dot(normal, normal);
     if double <= 1e-24 {
         return Stop::error("The points of the arc are in one line");
     }
-    let to_v = value::scale(value::cross(normal, u), value::dot(v, v));
-    let to_u = value::scale(value::cross(v, normal), value::dot(u, u));
-    let center = value::add(a, value::scale(value::add(to_v, to_u), 1.0 / double));
-    let x = value::sub(a, center);
-    let plane = Plane::from_axes(center, x, value::cross(normal, x));
+    let to_second = value::scale(value::cross(normal, first), value::dot(second, second));
+    let to_first = value::scale(value::cross(second, normal), value::dot(first, first));
+    let center = value::add(a, value::scale(value::add(to_second, to_first), 1.0 / double));
+    let spoke = value::sub(a, center);
+    let plane = Plane::from_axes(center, spoke, value::cross(normal, spoke));
     let Some(plane) = plane else { return Stop::error("The points of the arc are in one line") };
     let end = plane.coordinates(c);
     let turn = end[1].atan2(end[0]).rem_euclid(std::f64::consts::TAU);
-    let arc = Arc3 { plane, radius: value::length(x), angle: Domain::new(0.0, turn) };
+    let arc = Arc3 { plane, radius: value::length(spoke), angle: Domain::new(0.0, turn) };
     call.put(2, Value::Number(arc.radius));
     call.put(1, Value::Plane(plane));
     call.put(0, Value::Arc(Box::new(arc)));
@@ -357,7 +357,7 @@ fn evaluate(call: &mut Call<'_>) -> Outcome {
     let angle = match &curve {
         Curve::Points { points, by_length: false } if vertex && place.parameter < curve.domain().b => {
             // A whole parameter inside the domain is the index of a vertex with two neighbours.
-            let at = parameter as usize;
+            let at = measure::index_of(parameter);
             let (back, ahead) = (value::sub(points[at - 1], points[at]), value::sub(points[at + 1], points[at]));
             value::length(value::cross(back, ahead)).atan2(value::dot(back, ahead))
         }
@@ -420,8 +420,7 @@ fn divide_length(call: &mut Call<'_>) -> Outcome {
     }
     let total = curve.length();
     let count = (total / step + 1e-9).floor();
-    // Beyond what one list may hold the exact count does not matter.
-    let segments = call.room(count.min(1e12) as i64)?;
+    let segments = call.room(i64::try_from(measure::index_of(count)).unwrap_or(i64::MAX))?;
     call.work(segments.saturating_mul(pieces(&curve)))?;
     let places: Vec<Place> = (0..=segments).map(|index| curve.at_length(step * index as f64)).collect();
     put_places(call, &places);

@@ -91,6 +91,7 @@ pub(super) static TABLE: &[Descriptor] = &[
 ];
 
 /// Numbers, booleans and numeric text compare as numbers; everything else is equal to its like only.
+#[expect(clippy::float_cmp, reason = "Grasshopper compares numbers exactly here, too")]
 pub(super) fn same(a: &Value, b: &Value) -> bool {
     if let (Value::Text(a), Value::Text(b)) = (a, b) {
         return a == b;
@@ -116,6 +117,7 @@ fn compare(call: &mut Call<'_>, compare: fn(f64, f64) -> (bool, bool)) -> Outcom
 }
 
 /// Folds the inputs that have data; null where none has.
+#[expect(clippy::unnecessary_wraps, reason = "components share one signature")]
 fn gate(call: &mut Call<'_>, combine: fn(bool, bool) -> bool) -> Outcome {
     let values = (0..call.args.len()).filter_map(|input| call.maybe(input)?.as_boolean());
     let result = values.reduce(combine);

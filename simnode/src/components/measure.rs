@@ -110,8 +110,7 @@ impl Curve {
         match self {
             Self::Arc(_) | Self::Points { by_length: true, .. } => Some(self.at_length(parameter)),
             Self::Points { points, .. } => {
-                // The parameter is within 0 and the count of segments here.
-                let segment = (parameter.floor() as usize).min(points.len() - 2);
+                let segment = index_of(parameter).min(points.len() - 2);
                 Some(place(&points[segment..segment + 2], parameter - segment as f64, parameter))
             }
         }
@@ -123,6 +122,12 @@ impl Curve {
             Self::Points { points, .. } => Domain::new(0.0, (points.len() - 1) as f64),
         }
     }
+}
+
+/// The whole part of a parameter that is not negative.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "parameters end at the count of segments")]
+pub(super) fn index_of(parameter: f64) -> usize {
+    parameter.max(0.0).floor() as usize
 }
 
 fn place(pair: &[Xyz], t: f64, parameter: f64) -> Place {

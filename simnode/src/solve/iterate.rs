@@ -10,21 +10,21 @@ use crate::tree::{Branch, Path, Tree};
 use crate::value::Value;
 
 /// One input of the component that runs.
-pub(super) struct Fed {
-    pub(super) access: Access,
-    pub(super) optional: bool,
-    pub(super) data: Arc<Tree>,
+pub(crate) struct Fed {
+    pub(crate) access: Access,
+    pub(crate) optional: bool,
+    pub(crate) data: Arc<Tree>,
 }
 
 /// What the component itself brings along.
-pub(super) struct Own<'a> {
-    pub(super) descriptor: &'static Descriptor,
-    pub(super) nicks: &'a [String],
-    pub(super) expression: Option<&'a str>,
-    pub(super) outputs: &'a [Access],
+pub(crate) struct Own<'a> {
+    pub(crate) descriptor: &'static Descriptor,
+    pub(crate) nicks: &'a [String],
+    pub(crate) expression: Option<&'a str>,
+    pub(crate) outputs: &'a [Access],
 }
 
-pub(super) fn run(
+pub(crate) fn run(
     own: &Own<'_>,
     inputs: &[Fed],
     settings: &Settings,
@@ -48,9 +48,9 @@ pub(super) fn run(
             .collect();
         let count = items(inputs, &cells);
         if count == 0 {
-            results.iter_mut().for_each(|tree| {
+            for tree in &mut results {
                 tree.branch_mut(path.clone());
-            });
+            }
         }
         for item in 0..count {
             let args = inputs.iter().zip(&cells).map(|(input, cell)| argument(input, *cell, item)).collect();

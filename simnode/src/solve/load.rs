@@ -61,6 +61,7 @@ pub(super) struct Node {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "the file stores these switches one by one")]
 pub(super) struct Parameter {
     pub(super) instance: Uuid,
     pub(super) nick: String,
@@ -311,6 +312,7 @@ pub(super) fn panel_lines(container: &Chunk) -> Tree {
 }
 
 /// A stored number of any width.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other types convert themselves or not at all")]
 pub(super) fn number(chunk: &Chunk, name: &str) -> Option<f64> {
     match chunk.item(name)? {
         Stored::Decimal([low, middle, high, flags]) => {

@@ -89,6 +89,7 @@ fn stored(item: &Chunk, kind: Kind) -> Option<Value> {
     item.items.iter().find_map(|item| scalar(&item.name, &item.value))
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a payload that no rule names is null")]
 fn scalar(name: &str, value: &Stored) -> Option<Value> {
     let is = |known: &str| name.eq_ignore_ascii_case(known);
     match value {
@@ -104,8 +105,8 @@ fn scalar(name: &str, value: &Stored) -> Option<Value> {
         Stored::Interval2d([u0, u1, v0, v1]) if is("Interval") => {
             Some(Value::Domain2(Domain::new(*u0, *u1), Domain::new(*v0, *v1)))
         }
-        Stored::Line([a, b, c, d, e, f]) if is("Line") => {
-            Some(Value::Line(Line { from: [*a, *b, *c], to: [*d, *e, *f] }))
+        Stored::Line([fx, fy, fz, tx, ty, tz]) if is("Line") => {
+            Some(Value::Line(Line { from: [*fx, *fy, *fz], to: [*tx, *ty, *tz] }))
         }
         Stored::Colour(argb) if is("color") => Some(Value::Colour(*argb)),
         _ => None,

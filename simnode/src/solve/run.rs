@@ -75,10 +75,9 @@ impl<'d> Run<'d> {
             }
         }
         for index in (0..count).filter(|index| !sorted.contains(index)) {
-            if let (Some(node), Some(notes)) = (document.nodes.get(index), run.notes.get_mut(index)) {
-                if !node.locked {
-                    notes.errors.insert("Recursive data stream found; the object depends on itself".to_owned());
-                }
+            let locked = document.nodes.get(index).is_none_or(|node| node.locked);
+            if let Some(notes) = run.notes.get_mut(index).filter(|_| !locked) {
+                notes.errors.insert("Recursive data stream found; the object depends on itself".to_owned());
             }
         }
         run

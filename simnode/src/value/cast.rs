@@ -2,6 +2,11 @@
 //!
 //! A cast either gives a value of the asked kind or nothing; it never guesses. Casting to the own kind changes nothing.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a kind of value that a rule does not name is refused by it, kinds to come included"
+)]
+
 use std::sync::Arc;
 
 use super::text::{parse_colour, parse_domain, parse_xyz};
@@ -213,19 +218,22 @@ impl Value {
 /// Rounds as `Convert.ToInt32`: halves to even, nothing beyond 32 bits.
 pub(crate) fn integer_of(number: f64) -> Option<i32> {
     let rounded = number.round_ties_even();
-    // The comparison also refuses NaN; within it the conversion is exact.
-    (rounded >= f64::from(i32::MIN) && rounded <= f64::from(i32::MAX)).then(|| rounded as i32)
+    if !(rounded >= f64::from(i32::MIN) && rounded <= f64::from(i32::MAX)) {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and within 32 bits; the comparison refuses NaN")]
+    Some(rounded as i32)
 }
 
 /// Four right-angled corners and the first again.
 fn rectangle_of(points: &[Xyz]) -> Option<Rectangle> {
-    let &[a, b, c, d, end] = points else { return None };
-    let (x, y) = (super::sub(b, a), super::sub(d, a));
+    let &[origin, across, opposite, along, end] = points else { return None };
+    let (x, y) = (super::sub(across, origin), super::sub(along, origin));
     let slack = 1e-9 * (super::length(x) + super::length(y)).max(1e-9);
-    let closed = super::distance(a, end) <= slack;
+    let closed = super::distance(origin, end) <= slack;
     let square = super::dot(x, y).abs() <= slack * super::length(x).max(super::length(y));
-    let whole = super::distance(super::add(a, super::add(x, y)), c) <= slack;
-    let plane = Plane::from_axes(a, x, y)?;
+    let whole = super::distance(super::add(origin, super::add(x, y)), opposite) <= slack;
+    let plane = Plane::from_axes(origin, x, y)?;
     let side = |v| Domain::new(0.0, super::length(v));
     (closed && square && whole).then(|| Rectangle { plane, x: side(x), y: side(y) })
 }

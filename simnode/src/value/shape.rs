@@ -202,6 +202,7 @@ impl Plane {
     }
 
     /// The same plane turned about its normal, in radians.
+    #[must_use]
     pub fn turned(&self, angle: f64) -> Self {
         let (sin, cos) = angle.sin_cos();
         let x_axis = add(scale(self.x_axis, cos), scale(self.y_axis, sin));
@@ -211,28 +212,27 @@ impl Plane {
 }
 
 fn perpendicular(v: Xyz) -> Xyz {
-    let [x, y, z] = v;
-    let size = [x.abs(), y.abs(), z.abs()];
-    // i is the largest coordinate, j the second, k the least; ties go as in ON_3dVector::PerpendicularTo.
-    let (i, j, k, a, b) = if size[1] > size[0] {
+    let size = v.map(f64::abs);
+    // The largest coordinate changes places with the second one; ties go as in ON_3dVector::PerpendicularTo.
+    let (largest, second) = if size[1] > size[0] {
         if size[2] > size[1] {
-            (2, 1, 0, z, -y)
+            (2, 1)
         } else if size[2] >= size[0] {
-            (1, 2, 0, y, -z)
+            (1, 2)
         } else {
-            (1, 0, 2, y, -x)
+            (1, 0)
         }
     } else if size[2] > size[0] {
-        (2, 0, 1, z, -x)
+        (2, 0)
     } else if size[2] > size[1] {
-        (0, 2, 1, x, -z)
+        (0, 2)
     } else {
-        (0, 1, 2, x, -y)
+        (0, 1)
     };
     let mut out = [0.0; 3];
-    out[i] = b;
-    out[j] = a;
-    out[k] = 0.0;
+    // A difference, because the negative of zero would be shown with its sign.
+    out[largest] = 0.0 - v[second];
+    out[second] = v[largest];
     out
 }
 
@@ -358,12 +358,9 @@ impl Transform {
 
     /// The map of plane coordinates to the world.
     pub fn to_world(plane: &Plane) -> Self {
-        let z_axis = plane.z_axis();
-        let mut out = Self::IDENTITY;
-        for axis in 0..3 {
-            out.0[axis] = [plane.x_axis[axis], plane.y_axis[axis], z_axis[axis], plane.origin[axis]];
-        }
-        out
+        let (x_axis, y_axis, z_axis, origin) = (plane.x_axis, plane.y_axis, plane.z_axis(), plane.origin);
+        let row = |axis: usize| [x_axis[axis], y_axis[axis], z_axis[axis], origin[axis]];
+        Self([row(0), row(1), row(2), [0.0, 0.0, 0.0, 1.0]])
     }
 
     /// The map of the world to plane coordinates.
