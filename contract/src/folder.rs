@@ -1,7 +1,7 @@
 //! The files of a version folder, read once and safely.
 //!
-//! What is checked and hashed is what was opened: no link is followed, nothing but regular files is read, no named pipe can
-//! make the reader wait, and count, depth and sizes are bounded.
+//! What is checked and hashed is what was opened: no link is followed, nothing but regular files is read, no named
+//! pipe can make the reader wait, and count, depth and sizes are bounded.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -1,6 +1,7 @@
 //! From the files of a version folder to a contract, or to all that is wrong with them.
 //!
-//! Every file is read whatever the others are like; what needs several of them is checked where all of these can be read.
+//! Every file is read whatever the others are like; what needs several of them is checked where all of these can be
+//! read.
 
 mod cross;
 

@@ -122,8 +122,9 @@ impl Policy {
         Err(faults)
     }
 
-    /// Seats that add up to more than `max_concurrency` are meant: the lanes share, each up to its own bound. Refused are
-    /// numbers that cannot do what they say: a lane larger than the whole, and a whole that the lanes together cannot reach.
+    /// Seats that add up to more than `max_concurrency` are meant: the lanes share, each up to its own bound.
+    /// Refused are numbers that cannot do what they say: a lane larger than the whole, and a whole that the lanes
+    /// together cannot reach.
     fn check_seats(&self, source: &Source<'_>, faults: &mut Vec<Fault>) {
         let most = self.max_concurrency;
         for (lane, seats) in [("preview_seats", self.preview_seats), ("batch_seats", self.batch_seats)] {

@@ -14,6 +14,7 @@ use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde::Serialize;
 use serde_json::Value;
 
+use self::lint::Resolve as _;
 use crate::fault::{self, Fault};
 use crate::json::spans::escape;
 use crate::source::Source;
@@ -43,6 +44,7 @@ pub enum Subject {
 pub struct Schema {
     validator: Validator,
     document: Value,
+    anchors: lint::Anchors,
     subject: Subject,
 }
 
@@ -131,12 +133,9 @@ fn pattern_error(pattern: &str) -> Option<String> {
 impl Schema {
     /// Compiles a schema that keeps the rules of [`lint`]; the violations have pointers into the schema.
     pub fn compile(document: Value, subject: Subject) -> Result<Self, Vec<Violation>> {
-        let found = lint::lint(&document);
-        if !found.is_empty() {
-            return Err(found);
-        }
+        let anchors = lint::lint(&document)?;
         match options().build(&document) {
-            Ok(validator) => Ok(Self { validator, document, subject }),
+            Ok(validator) => Ok(Self { validator, document, anchors, subject }),
             Err(error) => {
                 let violation = |error: &ValidationError<'_>| {
                     let message = format!("this is not a schema: {error}");
@@ -164,7 +163,7 @@ impl Schema {
         // No cycle passes the lint; the bound keeps this true of itself.
         while chain.len() < lint::DEPTH
             && let Some(target) = chain.last().and_then(|last| last.get("$ref")?.as_str())
-            && let Some((_, schema)) = lint::resolve_pointer(&self.document, target)
+            && let Some((_, schema)) = self.anchors.resolve(&self.document, target)
         {
             chain.push(schema);
         }
@@ -199,8 +198,8 @@ impl Violation {
 
     /// The members that are not known, each with the known one that was probably meant.
     ///
-    /// `names` are those below `pointer`. Only the first few are compared with what is known: comparing costs time, and who
-    /// sends a hundred unknown names made no slip of the pen.
+    /// `names` are those below `pointer`. Only the first few are compared with what is known: comparing costs time,
+    /// and who sends a hundred unknown names made no slip of the pen.
     pub(crate) fn unknown<'n>(
         pointer: &str,
         (rule, noun): (&'static str, &str),

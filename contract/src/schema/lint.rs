@@ -1,7 +1,8 @@
 //! What a schema may not do, though JSON Schema allows it.
 //!
-//! A schema that passes is a finite tree once its references are written out: no cycle, no reference to elsewhere, a bounded
-//! number of subschemas, patterns of bounded size for the linear engine. So the cost of a check is bounded by the size of the value.
+//! A schema that passes is a finite tree once its references are written out: no cycle, no reference to elsewhere,
+//! a bounded number of subschemas, patterns of bounded size for the linear engine. So the cost of a check is bounded by
+//! the size of the value.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,7 +19,7 @@ const COST: u64 = 10_000;
 /// Schemas within schemas and references behind references, together: what a check may have on its stack.
 const CHAIN: usize = 200;
 /// Patterns of one schema.
-const PATTERNS: usize = 200;
+const PATTERNS: usize = 64;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -40,6 +41,45 @@ const ONE: [&str; 11] = [
 const LIST: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
 /// Keywords that hold schemas by name.
 const NAMED: [&str; 5] = ["$defs", "definitions", "dependentSchemas", "patternProperties", "properties"];
+/// The other keywords of 2020-12 that we let pass. Draft-7 keywords that the validator still obeys are not among them.
+const PLAIN: [&str; 36] = [
+    "$anchor",
+    "$comment",
+    "$id",
+    "$ref",
+    "$schema",
+    "const",
+    "contentEncoding",
+    "contentMediaType",
+    "default",
+    "dependentRequired",
+    "deprecated",
+    "description",
+    "enum",
+    "examples",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "format",
+    "maxContains",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minContains",
+    "minItems",
+    "minLength",
+    "minProperties",
+    "minimum",
+    "multipleOf",
+    "pattern",
+    "readOnly",
+    "required",
+    "title",
+    "type",
+    "uniqueItems",
+    "writeOnly",
+    "x-",
+];
 /// The formats of 2020-12, for did-you-mean.
 const FORMATS: [&str; 19] = [
     "date",
@@ -63,8 +103,8 @@ const FORMATS: [&str; 19] = [
     "uuid",
 ];
 
-/// Everything in the schema that we refuse, by pointer into it.
-pub(super) fn lint(document: &Value) -> Vec<Violation> {
+/// The anchors of the schema, or everything in it that we refuse, by pointer into it.
+pub(super) fn lint(document: &Value) -> Result<Anchors, Vec<Violation>> {
     let mut lint =
         Lint { found: Vec::new(), patterns: 0, anchors: HashMap::new(), refs: Vec::new(), places: HashSet::new() };
     lint.walk(document, "", 0);
@@ -89,7 +129,16 @@ pub(super) fn lint(document: &Value) -> Vec<Violation> {
         Ok(_) => {}
     }
     lint.found.sort();
-    lint.found
+    if lint.found.is_empty() { Ok(lint.anchors) } else { Err(lint.found) }
+}
+
+/// All keywords that a schema may have.
+fn keywords() -> impl Iterator<Item = &'static str> {
+    ONE.into_iter().chain(LIST).chain(NAMED).chain(PLAIN)
+}
+
+fn is_keyword(word: &str) -> bool {
+    word.starts_with("x-") || keywords().any(|keyword| keyword == word)
 }
 
 /// The subschemas directly below a schema, with the pointers to them.
@@ -112,8 +161,7 @@ fn below<'s>(schema: &'s Value, pointer: &str) -> Vec<(String, &'s Value)> {
     found
 }
 
-/// The schema that a local reference names, with its pointer.
-pub(super) fn resolve_pointer<'s>(document: &'s Value, target: &str) -> Option<(String, &'s Value)> {
+fn resolve_pointer<'s>(document: &'s Value, target: &str) -> Option<(String, &'s Value)> {
     let pointer = target.strip_prefix('#')?;
     let schema = document.pointer(pointer)?;
     // A pointer has one spelling, so that one place is one node of the graph.
@@ -122,9 +170,10 @@ pub(super) fn resolve_pointer<'s>(document: &'s Value, target: &str) -> Option<(
 }
 
 /// `$anchor` name to pointer.
-type Anchors = HashMap<String, String>;
+pub(super) type Anchors = HashMap<String, String>;
 
-trait Resolve {
+pub(super) trait Resolve {
+    /// The schema that a local reference names, with its pointer.
     fn resolve<'s>(&self, document: &'s Value, target: &str) -> Option<(String, &'s Value)>;
 }
 
@@ -173,13 +222,24 @@ impl Lint {
     fn keyword(&mut self, keyword: &str, value: &Value, pointer: &str, depth: usize) {
         let at = format!("{pointer}/{}", escape(keyword));
         match (keyword, value) {
+            ("$ref", Value::String(target)) if target.contains('%') => {
+                self.refuse(
+                    &at,
+                    "schema_ref",
+                    format!("`{}`: write the reference without `%`", super::words::cut(target)),
+                );
+            }
             ("$ref", Value::String(target)) if target.starts_with('#') => self.refs.push((at, target.clone())),
             ("$ref", Value::String(target)) => {
                 let message = format!("`{target}` is outside this file; a contract's schema refers to `#…` only");
                 self.refuse(&at, "schema_ref", message);
             }
-            ("$dynamicRef" | "$dynamicAnchor" | "$recursiveRef" | "$recursiveAnchor" | "$vocabulary", _) => {
-                self.refuse(&at, "schema_keyword", format!("`{keyword}` is not allowed; use `$ref` to `#/$defs/…`"));
+            (keyword, _) if !is_keyword(keyword) => {
+                let message =
+                    format!("`{}` is no keyword that a contract's schema may have", super::words::cut(keyword));
+                let help = fault::did_you_mean(keyword, keywords());
+                let help = help.unwrap_or_else(|| "annotations of your own begin with `x-`".to_owned());
+                self.found.push(Violation { help: Some(help), ..Violation::new(at, "schema_keyword", message) });
             }
             ("$id", _) if depth > 0 => {
                 self.refuse(

@@ -223,9 +223,8 @@ fn unit(schema: &Schema, error: &ValidationError<'_>, pointer: &str) -> String {
 
 /// "a number from 5 to 40 m", as far as the schema says it.
 fn expected(schema: &Schema, member: &Value) -> String {
-    let target = member.get("$ref").and_then(Value::as_str);
-    let target = target.and_then(|target| super::lint::resolve_pointer(&schema.document, target));
-    let get = |key: &str| member.get(key).or_else(|| target.as_ref().and_then(|(_, schema)| schema.get(key)));
+    let chain = schema.chain(member);
+    let get = |key: &str| chain.iter().find_map(|part| part.get(key));
     let kind = match get("type").and_then(Value::as_str) {
         Some("number") => "a number",
         Some("integer") => "a whole number",

@@ -103,12 +103,15 @@ fn a_schema_reaches_nothing_outside_itself() {
         let document = json!({ "properties": { "a": { "$ref": target } } });
         assert_eq!(compile(document).expect_err(target), [("schema_ref", "/properties/a/$ref".to_owned())]);
     }
-    for keyword in ["$dynamicRef", "$recursiveRef"] {
+    for keyword in ["$dynamicRef", "$recursiveRef", "dependencies", "additionalItems", "maximun", "nullable"] {
         let document = json!({ "properties": { "a": { keyword: "#x" } } });
-        assert_eq!(compile(document).expect_err(keyword)[0].0, "schema_keyword");
+        assert_eq!(compile(document).expect_err(keyword)[0].0, "schema_keyword", "{keyword}");
     }
     let moved = json!({ "properties": { "a": { "$id": "http://example.com/", "$ref": "#/x" } } });
     assert!(compile(moved).expect_err("moved").contains(&("schema_keyword", "/properties/a/$id".to_owned())));
+    // The validator would decode this and find itself.
+    let escaped = json!({ "$defs": { "%61": {} }, "$ref": "#/$defs/%61" });
+    assert_eq!(compile(escaped).expect_err("escaped")[0].0, "schema_ref");
     // A name that looks like a keyword is a name.
     assert!(compile(json!({ "properties": { "$ref": { "const": { "$ref": "http://example.com" } } } })).is_ok());
 }

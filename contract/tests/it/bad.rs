@@ -1,4 +1,5 @@
-//! Folders with faults: each case of `tests/bad` holds the files that differ from the sound version, and the report that it gives.
+//! Folders with faults: each case of `tests/bad` holds the files that differ from the sound version, and
+//! the report that it gives.
 
 use std::path::Path;
 

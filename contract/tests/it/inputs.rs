@@ -1,6 +1,7 @@
 //! Inputs on their way to a key: defaults, coercion, one spelling, and what is refused.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use contract::bindings::{Access, Binding, Type};
 use contract::canonical::{coerce, is_path};
@@ -10,8 +11,10 @@ use serde_json::{Value, json};
 
 use crate::{contract_with, data};
 
-fn bridge() -> Contract {
-    Contract::load(&data("good/bridge/1.0.0")).expect("the sound folder loads")
+fn bridge() -> &'static Contract {
+    static BRIDGE: LazyLock<Contract> =
+        LazyLock::new(|| Contract::load(&data("good/bridge/1.0.0")).expect("the sound folder loads"));
+    &BRIDGE
 }
 
 fn parsed(text: &str) -> Value {
@@ -32,7 +35,7 @@ fn binding(kind: Type, access: Access) -> Binding {
 
 #[test]
 fn defaults_are_filled_in_at_the_top_and_in_objects() {
-    let inputs = accepted(&bridge(), r#"{"span": 12, "pier": {"radius": 1}}"#);
+    let inputs = accepted(bridge(), r#"{"span": 12, "pier": {"radius": 1}}"#);
     assert_eq!(
         String::from_utf8_lossy(&inputs.bytes),
         concat!(
@@ -41,6 +44,17 @@ fn defaults_are_filled_in_at_the_top_and_in_objects() {
         )
     );
     assert_eq!(inputs.key, contract::Digest::of(&inputs.bytes));
+}
+
+#[test]
+fn a_default_behind_a_reference_is_filled_in() {
+    let point = r##""origin": { "$ref": "#/$defs/point", "default": [0, 0, 0] }"##;
+    for reference in ["#spot", "#/$defs/spot"] {
+        let member = format!(r#""origin": {{ "$ref": "{reference}" }}"#);
+        let spot = r##""$defs": { "spot": { "$anchor": "spot", "$ref": "#/$defs/point", "default": [1, 2, 3] },"##;
+        let contract = contract_with(&[(point, &member), (r#""$defs": {"#, spot)]);
+        assert_eq!(accepted(&contract, r#"{"span": 12}"#).values["origin"], json!([1.0, 2.0, 3.0]));
+    }
 }
 
 #[test]
@@ -60,7 +74,7 @@ fn equal_inputs_have_one_key_however_they_are_spelled() {
             r#"{"span": 12, "origin": [0, 0, 0.0], "loads": [], "name": "bridge", "pier": {"radius": 5e-1}}"#,
         ),
     ] {
-        assert_eq!(accepted(&contract, a), accepted(&contract, b), "{a} {b}");
+        assert_eq!(accepted(contract, a), accepted(contract, b), "{a} {b}");
     }
 }
 
@@ -79,7 +93,7 @@ fn different_inputs_have_different_keys() {
         r#"{"span": 12, "loads": [12]}"#,
         r#"{"span": 12, "loads": [2, 1]}"#,
     ];
-    let keys: BTreeMap<_, _> = texts.iter().map(|text| (accepted(&contract, text).key, text)).collect();
+    let keys: BTreeMap<_, _> = texts.iter().map(|text| (accepted(contract, text).key, text)).collect();
     assert_eq!(keys.len(), texts.len());
 }
 
@@ -280,10 +294,10 @@ proptest! {
     #[test]
     fn keys_are_equal_exactly_where_the_values_are(a in meant(), b in meant(), ways in any::<(u8, u8)>()) {
         let contract = bridge();
-        let first = accepted(&contract, &spell(&a, ways.0));
-        let again = accepted(&contract, &spell(&a, ways.1));
+        let first = accepted(contract, &spell(&a, ways.0));
+        let again = accepted(contract, &spell(&a, ways.1));
         prop_assert_eq!(&first, &again);
-        let other = accepted(&contract, &spell(&b, ways.1));
+        let other = accepted(contract, &spell(&b, ways.1));
         prop_assert_eq!(first.key == other.key, a == b);
         prop_assert_eq!(first.key == other.key, first.bytes == other.bytes);
     }
@@ -291,7 +305,7 @@ proptest! {
     #[test]
     fn the_canonical_form_is_its_own(a in meant(), way in any::<u8>()) {
         let contract = bridge();
-        let once = accepted(&contract, &spell(&a, way));
+        let once = accepted(contract, &spell(&a, way));
         let twice = contract.check_inputs(&Value::Object(once.values.clone())).expect("what was accepted is accepted");
         prop_assert_eq!(&once, &twice);
         let read: Value = serde_json::from_slice(&once.bytes).expect("the bytes are JSON");
