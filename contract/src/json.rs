@@ -19,7 +19,7 @@ use crate::fault::Position;
 pub struct Limits {
     /// Length of the text.
     pub bytes: usize,
-    /// Values in the tree, containers and scalars alike.
+    /// Values in the tree. An object with members counts as ten more: the map behind it takes that much memory.
     pub nodes: usize,
     /// Containers within containers; 127 at most, whatever is asked for.
     pub depth: usize,
@@ -92,6 +92,9 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Value, Error> {
     Ok(value)
 }
 
+/// What an object with a member costs beside its members: the smallest map node holds eleven of them.
+const OBJECT: usize = 10;
+
 /// What is left to spend, and why the last visitor gave up: serde carries only text in its errors.
 struct Budget<'l> {
     limits: &'l Limits,
@@ -159,8 +162,8 @@ impl Budget<'_> {
         error
     }
 
-    fn spend_node<E: de::Error>(&self) -> Result<(), E> {
-        self.nodes.set(self.nodes.get() + 1);
+    fn spend<E: de::Error>(&self, nodes: usize) -> Result<(), E> {
+        self.nodes.set(self.nodes.get() + nodes);
         let over = self.nodes.get() > self.limits.nodes;
         if over { Err(self.refuse(ErrorKind::TooManyValues(self.limits.nodes))) } else { Ok(()) }
     }
@@ -204,7 +207,7 @@ impl<'de> DeserializeSeed<'de> for Tree<'_> {
     type Value = Value;
 
     fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        self.budget.spend_node()?;
+        self.budget.spend(1)?;
         deserializer.deserialize_any(self)
     }
 }
@@ -266,6 +269,9 @@ impl<'de> Visitor<'de> for Tree<'_> {
         while let Some(key) = members.next_key_seed(Key(self.budget))? {
             if object.contains_key(&key) {
                 return Err(self.budget.refuse(ErrorKind::DuplicateKey(key)));
+            }
+            if object.is_empty() {
+                self.budget.spend(OBJECT)?;
             }
             if object.len() == self.budget.limits.keys_per_object {
                 return Err(self.budget.refuse(ErrorKind::TooManyKeys(object.len())));

@@ -28,6 +28,7 @@ fn bombs_are_refused_before_they_are_trees() {
     let refused = |text: String| parse(text.as_bytes(), &limits).expect_err("a bomb").kind;
     let wide = |item: &str, count: usize| format!("[{}{item}]", format!("{item},").repeat(count));
     assert_eq!(refused(wide(r#"{"":0}"#, 300_000)), ErrorKind::TooManyValues(limits.nodes));
+    assert_eq!(refused(wide(r#"{"":0}"#, 20_000)), ErrorKind::TooManyValues(limits.nodes));
     assert_eq!(refused(wide("[]", 300_000)), ErrorKind::TooManyValues(limits.nodes));
     assert_eq!(refused("[".repeat(100_000)), ErrorKind::TooDeep(limits.depth));
     assert_eq!(refused("{\"a\":".repeat(100_000)), ErrorKind::TooDeep(limits.depth));
