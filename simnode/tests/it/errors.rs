@@ -109,7 +109,7 @@ async fn a_body_over_the_limit_is_a_413() {
 #[tokio::test]
 async fn the_proxy_gives_up_and_the_child_works_on_and_keeps_its_lock() {
     for (profile, status) in [(Profile::V016, 500), (Profile::V017, 504)] {
-        let config = Config { children: 1, proxy_timeout: Duration::from_millis(150), ..Config::of(profile) };
+        let config = Config { children: 1, proxy_timeout: Duration::from_millis(500), ..Config::of(profile) };
         let node = start(Config { faults: Fault::Hang.at("/grasshopper").times(1).into(), ..config }).await;
         let first = post(&node, "/grasshopper", &upload(&adder(), &[])).await;
         assert_eq!(first.status, status);

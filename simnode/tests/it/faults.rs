@@ -81,7 +81,7 @@ async fn reset_cuts_after_exactly_so_many_bytes() {
 #[tokio::test]
 async fn stall_sends_so_many_bytes_and_keeps_the_connection_open() {
     let node = with(Fault::Stall { byte: 30 }.always()).await;
-    let (bytes, end) = raw(&node, Duration::from_millis(150)).await;
+    let (bytes, end) = raw(&node, Duration::from_millis(500)).await;
     assert_eq!((bytes.len(), end), (30, Some(ErrorKind::TimedOut)));
     node.stop().await;
 }
@@ -101,7 +101,7 @@ async fn drip_sends_at_the_rate_asked_for() {
 #[tokio::test]
 async fn endless_chunked_never_ends() {
     let node = with(Fault::EndlessChunked.at("/healthcheck")).await;
-    let (bytes, end) = raw(&node, Duration::from_millis(200)).await;
+    let (bytes, end) = raw(&node, Duration::from_millis(600)).await;
     assert!(bytes.len() > 100_000 && end == Some(ErrorKind::TimedOut), "{} {end:?}", bytes.len());
     node.stop().await;
 }

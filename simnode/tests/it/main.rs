@@ -6,6 +6,7 @@ mod binary;
 mod endpoints;
 mod errors;
 mod faults;
+mod geometry;
 mod leaks;
 mod pool;
 mod support;

@@ -17,6 +17,9 @@ use uuid::{Uuid, uuid};
 pub(crate) const GET_NUMBER: Uuid = uuid!("7b36b876-9451-46f5-8220-a200d969cc66");
 pub(crate) const GET_INTEGER: Uuid = uuid!("b228887e-0852-4d9f-bd46-2591646e0d7c");
 pub(crate) const GET_STRING: Uuid = uuid!("fed87bdd-8327-49cd-949c-09d70f3c345c");
+pub(crate) const GET_GEOMETRY: Uuid = uuid!("41dd7ba9-1f53-49d9-af42-a9270b0e9454");
+pub(crate) const POINT: Uuid = uuid!("fbac3e32-f100-4292-8692-77240a42fd1a");
+pub(crate) const CURVE: Uuid = uuid!("d5967b9f-e8ee-436b-a8ad-29fdcecf32d5");
 pub(crate) const TEXT: Uuid = uuid!("3ede854e-c753-40eb-84cb-b48008f14fd4");
 pub(crate) const COLOUR: Uuid = uuid!("203a91c3-287a-43b6-a9c5-ebb96240a650");
 pub(crate) const ADDITION: Uuid = uuid!("a0d62394-a118-422d-abb3-6af115c75b25");
@@ -113,6 +116,12 @@ pub(crate) fn pointed(pointer: &str, values: &[Value]) -> Value {
 
 pub(crate) fn base64(archive: &Archive) -> String {
     BASE64_STANDARD.encode(archive.to_ghx())
+}
+
+/// The pointer under which an upload is cached, worked out as a gateway works it out.
+pub(crate) fn cache_key(algo: &str) -> String {
+    use md5::{Digest, Md5};
+    Md5::digest(algo).iter().fold("md5_".to_owned(), |key, byte| format!("{key}{byte:02X}"))
 }
 
 /// Adds what makes a floating parameter a getter.
