@@ -132,12 +132,6 @@ impl Wire {
     pub(crate) fn new(stream: TcpStream, saboteur: Saboteur) -> Self {
         Self { stream, saboteur, tick: None }
     }
-
-    /// The end of a connection that a fault cuts.
-    fn cut(&self) -> Poll<io::Result<usize>> {
-        reset(&self.stream);
-        Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
-    }
 }
 
 impl Drop for Wire {
@@ -161,8 +155,8 @@ impl AsyncWrite for Wire {
         let mut damage = saboteur.damage();
         match &mut *damage {
             Damage::None => Pin::new(&mut this.stream).poll_write(cx, bytes),
-            Damage::Reset(0) => this.cut(),
-            Damage::Stall(0) => Poll::Ready(Ok(bytes.len())),
+            // What is left is swallowed; the flush that follows is where a reset happens.
+            Damage::Reset(0) | Damage::Stall(0) => Poll::Ready(Ok(bytes.len())),
             Damage::Reset(left) | Damage::Stall(left) => {
                 let most = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 let written = ready!(Pin::new(&mut this.stream).poll_write(cx, &bytes[..most]))?;
@@ -194,7 +188,8 @@ impl AsyncWrite for Wire {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if matches!(*this.saboteur.damage(), Damage::Reset(0)) {
-            return this.cut().map_ok(|_| ());
+            reset(&this.stream);
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         Pin::new(&mut this.stream).poll_flush(cx)
     }
