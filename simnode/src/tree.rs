@@ -103,11 +103,6 @@ impl Tree {
         self.branches.get(path)
     }
 
-    /// The branch at a position in path order.
-    pub fn branch_at(&self, position: usize) -> Option<(&Path, &Branch)> {
-        self.branches.iter().nth(position)
-    }
-
     /// Branches in path order.
     pub fn branches(&self) -> impl ExactSizeIterator<Item = (&Path, &Branch)> {
         self.branches.iter()

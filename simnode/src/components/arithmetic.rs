@@ -275,6 +275,7 @@ fn mass_addition(call: &mut Call<'_>) -> Outcome {
             None => item.clone(),
             Some(so_far) => add(so_far, item)?,
         };
+        call.work(usize::try_from(next.weight()).unwrap_or(usize::MAX))?;
         partial.push(next);
     }
     call.put_maybe(0, partial.last().cloned());

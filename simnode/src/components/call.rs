@@ -190,6 +190,12 @@ impl<'a> Call<'a> {
         Ok(count)
     }
 
+    /// Pays for so many copies of a list, before they are made.
+    pub(crate) fn copies(&mut self, list: &[Option<Value>], times: usize) -> Outcome {
+        let weight: u64 = list.iter().map(|item| item.as_ref().map_or(1, Value::weight)).sum();
+        self.budget.spend(weight.saturating_mul(times as u64))
+    }
+
     /// Text to be kept, refused when it is longer than the node allows.
     pub(crate) fn bounded(&self, text: String) -> Outcome<Value> {
         if text.len() > self.budget.text_max {

@@ -267,6 +267,7 @@ fn sub_list(call: &mut Call<'_>) -> Outcome {
     let end = |number: f64| Value::Number(number).as_integer().map(i64::from).ok_or(Stop::Null);
     let (from, to) = (end(domain.a)?, end(domain.b)?);
     let count = call.room((to - from).abs() + 1)?;
+    call.copies(list, count.div_ceil(list.len().max(1)))?;
     let step = if to >= from { 1 } else { -1 };
     let (mut items, mut indices) = (Branch::new(), Vec::new());
     let mut index = from;
@@ -386,6 +387,7 @@ fn repeat(call: &mut Call<'_>) -> Outcome {
         return Stop::error("Length must be zero or more");
     }
     let (list, count) = (call.list(0), call.count(1)?);
+    call.copies(list, count.div_ceil(list.len().max(1)))?;
     let out = list.iter().cycle().take(count).cloned().collect();
     call.put_branch(0, out);
     Ok(())
@@ -396,6 +398,7 @@ fn duplicate(call: &mut Call<'_>) -> Outcome {
     let (list, number, in_order) = (call.list(0), call.integer(1)?, call.boolean(2)?);
     let total = call.room(i64::from(number.max(0)).saturating_mul(i64::try_from(list.len()).unwrap_or(i64::MAX)))?;
     let copies = usize::try_from(number).unwrap_or(0);
+    call.copies(list, copies)?;
     let out: Branch = if in_order {
         list.iter().cycle().take(total).cloned().collect()
     } else {
@@ -406,20 +409,21 @@ fn duplicate(call: &mut Call<'_>) -> Outcome {
 }
 
 /// Pairs of index and item: the shorter of both lists repeats its last.
-fn pairs(call: &Call<'_>) -> Vec<(i32, Option<Value>)> {
+fn pairs(call: &mut Call<'_>) -> Outcome<Vec<(i32, Option<Value>)>> {
     let (items, indices) = (call.list(1), call.list(2));
     if items.is_empty() || indices.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
+    call.copies(items.last().map_or(&[], std::slice::from_ref), indices.len())?;
     let at = |list: &[Option<Value>], i: usize| list.get(i.min(list.len() - 1)).cloned().flatten();
     let count = items.len().max(indices.len());
-    (0..count).filter_map(|i| Some((at(indices, i)?.as_integer()?, at(items, i)))).collect()
+    Ok((0..count).filter_map(|i| Some((at(indices, i)?.as_integer()?, at(items, i)))).collect())
 }
 
 /// Inserts one after the other, each index counted in the list as it then is.
 fn insert(call: &mut Call<'_>) -> Outcome {
     let (list, wrap) = (call.list(0), call.boolean(3)?);
-    let pairs = pairs(call);
+    let pairs = pairs(call)?;
     call.work(pairs.len().saturating_mul(list.len() + pairs.len()) / 16)?;
     let mut out = list.to_vec();
     for (index, item) in pairs {
@@ -435,7 +439,7 @@ fn insert(call: &mut Call<'_>) -> Outcome {
 
 fn replace(call: &mut Call<'_>) -> Outcome {
     let (list, wrap) = (call.list(0), call.boolean(3)?);
-    let pairs = pairs(call);
+    let pairs = pairs(call)?;
     call.work(pairs.len())?;
     let mut out = list.to_vec();
     for (index, item) in pairs {
@@ -528,6 +532,7 @@ fn longest(call: &mut Call<'_>) -> Outcome {
     call.work(most * inputs)?;
     for input in 0..inputs {
         let list = call.list(input);
+        call.copies(list.last().map_or(&[], std::slice::from_ref), most - list.len())?;
         let filled = (0..most).filter_map(|at| list.get(at).or_else(|| list.last())).cloned().collect();
         call.put_branch(input, filled);
     }

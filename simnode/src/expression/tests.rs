@@ -48,7 +48,7 @@ fn functions_and_constants_give_their_values() {
         ("min(3, 1, 2)", 1.0),
         ("max(x, y)", 4.0),
         ("round(2.5)", 2.0),
-        ("round(2.71818, 3)", 2.718),
+        ("round(1.23456, 2)", 1.23),
         ("floor(-1.5)", -2.0),
         ("ceiling(1.2)", 2.0),
         ("if(x > 2, 10, 20)", 10.0),

@@ -53,14 +53,9 @@ pub(crate) fn run(
             }
         }
         for item in 0..count {
-            let args = inputs.iter().zip(&cells).map(|(input, cell)| argument(input, *cell, item)).collect();
-            let lists: usize = cells
-                .iter()
-                .zip(inputs)
-                .filter(|(_, i)| i.access == Access::List)
-                .map(|(c, _)| c.map_or(0, Vec::len))
-                .sum();
-            budget.spend(1 + lists as u64)?;
+            let args: Vec<Arg<'_>> =
+                inputs.iter().zip(&cells).map(|(input, cell)| argument(input, *cell, item)).collect();
+            budget.spend(weight(&args))?;
             let slots = vec![Slot::Unset; own.outputs.len()];
             let below = (!has_list || count > 1).then(|| path.child(item));
             let target = below.as_ref().unwrap_or(path);
@@ -118,6 +113,16 @@ fn items(inputs: &[Fed], cells: &[Option<&Branch>]) -> usize {
         }
     }
     if any { longest } else { 1 }
+}
+
+/// What it costs to look at all arguments once; trees are paid for by those that copy them.
+fn weight(args: &[Arg<'_>]) -> u64 {
+    let of = |arg: &Arg<'_>| match arg {
+        Arg::Item(item) => item.map_or(1, Value::weight),
+        Arg::List(list) => list.len() as u64,
+        Arg::Tree(_) => 1,
+    };
+    1 + args.iter().map(of).sum::<u64>()
 }
 
 fn argument<'a>(input: &'a Fed, cell: Option<&'a Branch>, item: usize) -> Arg<'a> {

@@ -233,8 +233,43 @@ impl<'d> Run<'d> {
             tree.merge(source);
         }
         let tree = cast(tree, parameter.kind, notes);
-        let tree = expressed(parameter, tree, notes);
+        let tree = self.expressed(parameter, tree, notes)?;
         Ok(Arc::new(shaped(parameter, tree)))
+    }
+
+    /// Applies the expression, the degrees and the inversion of a parameter to each of its items.
+    fn expressed(&mut self, parameter: &Parameter, tree: Tree, notes: &mut Notes) -> Result<Tree, Stop> {
+        let tree = match &parameter.expression {
+            None => tree,
+            Some(Err(fault)) => {
+                notes.errors.insert(fault.clone());
+                tree.map(|_value| None)
+            }
+            Some(Ok(expression)) => {
+                let mut paid = Ok(());
+                let tree = tree.map(|value| {
+                    // Once the budget is spent nothing more is made.
+                    paid.as_ref().ok()?;
+                    let result = expression.evaluate(&|name| (name == "x").then(|| value.clone()));
+                    match result {
+                        Ok(result) => {
+                            paid = self.budget.spend(1 + result.weight());
+                            result.cast(parameter.kind)
+                        }
+                        Err(fault) => {
+                            notes.errors.insert(fault.to_string());
+                            None
+                        }
+                    }
+                });
+                paid?;
+                tree
+            }
+        };
+        let radians = |value: Value| value.as_number().map(|x| Value::Number(x.to_radians()));
+        let tree = if parameter.degrees { tree.map(radians) } else { tree };
+        let opposite = |value: Value| value.as_boolean().map(|x| Value::Boolean(!x));
+        Ok(if parameter.invert { tree.map(opposite) } else { tree })
     }
 }
 
@@ -271,36 +306,6 @@ fn cast(tree: Tree, kind: Kind, notes: &mut Notes) -> Tree {
         }
         cast
     })
-}
-
-/// Applies the expression, the degrees and the inversion of a parameter to each of its items.
-fn expressed(parameter: &Parameter, tree: Tree, notes: &mut Notes) -> Tree {
-    let tree = match &parameter.expression {
-        None => tree,
-        Some(Err(fault)) => {
-            notes.errors.insert(fault.clone());
-            tree.map(|_value| None)
-        }
-        Some(Ok(expression)) => {
-            let kind = parameter.kind;
-            tree.map(|value| {
-                let result = expression.evaluate(&|name| (name == "x").then(|| value.clone()));
-                match result {
-                    Ok(result) => result.cast(kind),
-                    Err(fault) => {
-                        notes.errors.insert(fault.to_string());
-                        None
-                    }
-                }
-            })
-        }
-    };
-    let tree = if parameter.degrees {
-        tree.map(|value| value.as_number().map(|x| Value::Number(x.to_radians())))
-    } else {
-        tree
-    };
-    if parameter.invert { tree.map(|value| value.as_boolean().map(|x| Value::Boolean(!x))) } else { tree }
 }
 
 /// Applies the mapping of a parameter, then its simplification, then its reversal.

@@ -175,6 +175,18 @@ fn a_definition_that_grows_without_end_is_stopped() {
 }
 
 #[test]
+fn text_that_multiplies_is_stopped_before_it_is_made() {
+    let mut draft = Draft::default();
+    let panel = draft.panel(&"x".repeat(100_000), true);
+    let repeat = uuid!("c40dc145-9e36-4a69-ac1a-6d825c654993");
+    let count = draft.panel("1000000", true);
+    let repeated = draft.component(repeat, &[("D", &[panel]), ("L", &[count])], &["D"]);
+    draft.output("d", repeated.outputs[0]);
+    let solution = load(draft).solve(&Settings::default());
+    assert!(solution.errors[0].starts_with("The solution was stopped"), "{:?}", solution.errors);
+}
+
+#[test]
 fn branches_meet_the_last_branch_of_the_shorter_tree() {
     let mut document = load({
         let mut draft = Draft::default();
