@@ -1,4 +1,24 @@
-//! AppServer.
+//! AppServer: an authoritative registry of versioned Grasshopper contracts, and a policy-enforcing gateway in front of
+//! Rhino.Compute.
+//!
+//! The code map, top down:
+//!
+//! - [`cli`]: the commands; [`config`]: what is set, and where each value came from; [`telemetry`]: logs
+//! - [`app`]: the wiring, and the only place that starts long-lived tasks; [`server`]: the accept loop
+//! - [`gateway`]: **the request path**, whole on one screen; a file a step below it
+//! - [`registry`]: contracts and tenants as one immutable snapshot
+//! - [`nodes`]: which Rhino.Compute server solves, what each has installed; [`rhino`]: the node's language
+//! - [`admin`]: health and the compat matrix
+//!
+//! The `contract` crate holds what a version promises; `simnode` stands in for Rhino.Compute.
 
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod gateway;
 pub mod nodes;
+pub mod registry;
 pub mod rhino;
+pub mod server;
+pub mod telemetry;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use contract::Contract;
 use reqwest::Url;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use self::attest::{Attestation, Installed};
@@ -110,7 +110,7 @@ pub struct SetupError {
 }
 
 /// What a node turned out to offer beyond the least that all offer. Found by asking, never by its version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Features {
     /// `/validate`
     pub validate: bool,
@@ -121,7 +121,7 @@ pub struct Features {
 }
 
 /// One node, as pages and the matrix show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeView {
     /// Its name.
     pub name: String,

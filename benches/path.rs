@@ -1,0 +1,93 @@
+//! What a request costs before and after the node: parsing, checking and keying its inputs, and the whole path in memory.
+
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use appserver::gateway::authorize::Access;
+use appserver::gateway::body::Bounds;
+use appserver::gateway::stage::{Timings, full};
+use appserver::gateway::{self, Answer, Due, Error, Parts, Request, Response};
+use appserver::nodes::{Nodes, Options};
+use appserver::registry::Registry;
+use contract::{Contract, json};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use serde_json::value::to_raw_value;
+use tower::util::BoxCloneSyncService;
+use tower::{ServiceExt as _, service_fn};
+
+fn version() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/registry/contracts/sitefit/1.1.0"))
+}
+
+/// A body of about 1 KB: the first example, with white space as pretty printers leave it.
+fn body() -> String {
+    let contract = Contract::load(version()).expect("the sample is right");
+    let body = serde_json::json!({ "app_id": "sitefit", "inputs": contract.examples.valid[0].inputs });
+    let mut body = serde_json::to_string_pretty(&body).expect("JSON is text");
+    while body.len() < 1024 {
+        body.insert(1, ' ');
+    }
+    body
+}
+
+fn validate(c: &mut Criterion) {
+    let (contract, body) = (Contract::load(version()).expect("the sample is right"), body());
+    let mut group = c.benchmark_group("validate");
+    group.throughput(Throughput::Bytes(body.len() as u64));
+    group.bench_function("parse, check and key 1 KB", |b| {
+        b.iter(|| {
+            let body = json::parse(black_box(body.as_bytes()), &json::Limits::default()).expect("JSON");
+            contract.check_inputs(&body["inputs"]).expect("valid inputs").key
+        });
+    });
+    group.finish();
+}
+
+fn load(c: &mut Criterion) {
+    c.bench_function("load the contract of sitefit 1.1.0", |b| b.iter(|| Contract::load(black_box(version()))));
+}
+
+/// The whole path with a node that answers at once.
+fn in_memory() -> BoxCloneSyncService<Request, Response, Infallible> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/registry");
+    let (nodes, _driver) = Nodes::new(Options::default()).expect("no nodes, nothing to go wrong");
+    let parts = Parts {
+        registry: Registry::open(root).expect("the samples are right"),
+        nodes,
+        access: Access::Open,
+        body: Bounds::new(1 << 20, 1 << 30, Duration::from_secs(5), 1024),
+        timeout_max: Duration::from_mins(1),
+    };
+    let answer = Answer {
+        outputs: to_raw_value(&serde_json::json!({ "gfa": 3000.0 })).expect("JSON").into(),
+        warnings: Arc::new([]),
+        node: "bench".into(),
+        rhino: None,
+        timings: Timings::default(),
+    };
+    gateway::path(parts, service_fn(move |_: Due| std::future::ready(Ok::<_, Error>(answer.clone()))))
+}
+
+fn path(c: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (path, body) = (in_memory(), body());
+    let mut group = c.benchmark_group("path in memory");
+    let mut case = |name: &str, target: &'static str, body: String| {
+        group.bench_function(name, |b| {
+            b.to_async(&runtime).iter(|| {
+                let request = http::Request::post(target).header("host", "bench").body(full(body.clone()));
+                path.clone().oneshot(request.expect("a request"))
+            });
+        });
+    };
+    case("solve", "/gh/sitefit:1.1.0/solve", body.clone());
+    case("422", "/gh/sitefit:1.1.0/solve", r#"{"inputs":{"site_width":-1}}"#.to_owned());
+    case("404", "/gh/nosuch:1.0.0/solve", body);
+    group.finish();
+}
+
+criterion_group!(benches, validate, load, path);
+criterion_main!(benches);

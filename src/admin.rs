@@ -1,0 +1,143 @@
+//! What operators and orchestrators ask: is it alive, may it take traffic, what is ready.
+//!
+//! Invariant: these answers cost no solve and wake no node, and none of them needs a key: they name apps and nodes, so keep the
+//! listener where only those may reach it who may know that.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use http_body_util::Full;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt as _};
+
+use crate::gateway::{Request, Response};
+use crate::nodes::Nodes;
+use crate::registry::Registry;
+
+pub mod health;
+
+pub use health::Health;
+
+/// Whatever answers requests.
+type Path = BoxCloneSyncService<Request, Response, Infallible>;
+
+/// The operator's endpoints.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    registry: Registry,
+    nodes: Nodes,
+    draining: Arc<AtomicBool>,
+}
+
+// === impl Admin ===
+
+impl Admin {
+    pub fn new(registry: Registry, nodes: Nodes) -> Self {
+        Self { registry, nodes, draining: Arc::default() }
+    }
+
+    /// From now on `/readyz` sends traffic elsewhere.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// The registry and the nodes as of now.
+    pub fn health(&self) -> Health {
+        Health::of(&self.registry.current(), &self.nodes)
+    }
+
+    /// The answer, if the request is for one of these endpoints.
+    pub fn answer(&self, request: &Request) -> Option<Response> {
+        let path = request.uri().path();
+        if !matches!(path, "/livez" | "/readyz" | "/health/registry") {
+            return None;
+        }
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD\n".to_owned());
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Some(response);
+        }
+        Some(match path {
+            "/livez" => text(StatusCode::OK, "ok\n".to_owned()),
+            "/readyz" => self.readyz(),
+            _ => self.registry_health(request),
+        })
+    }
+
+    /// Ready means: at least one version can be solved, and the process is not going away.
+    fn readyz(&self) -> Response {
+        if self.draining.load(Ordering::Relaxed) {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
+        }
+        if self.health().serves() {
+            return text(StatusCode::OK, "ok\n".to_owned());
+        }
+        text(StatusCode::SERVICE_UNAVAILABLE, "no version can be solved: see /health/registry\n".to_owned())
+    }
+
+    fn registry_health(&self, request: &Request) -> Response {
+        let health = self.health();
+        let status = if health.serves() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        if wants_text(request) {
+            return text(status, health.table());
+        }
+        respond(status, "application/json", serde_json::to_vec(&health).unwrap_or_default())
+    }
+}
+
+/// Every request: the operator's endpoints answer their own, and the path the rest.
+pub fn front(admin: Admin, path: Path) -> Path {
+    Path::new(Front { admin, path })
+}
+
+#[derive(Debug, Clone)]
+struct Front {
+    admin: Admin,
+    path: Path,
+}
+
+impl Service<Request> for Front {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        match self.admin.answer(&request) {
+            Some(response) => Box::pin(std::future::ready(Ok(response))),
+            None => Box::pin(self.path.clone().oneshot(request)),
+        }
+    }
+}
+
+/// `?format=text`, or `Accept: text/plain`.
+fn wants_text(request: &Request) -> bool {
+    match request.uri().query() {
+        Some("format=text") => true,
+        Some("format=json") => false,
+        _ => {
+            let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+            accept.is_some_and(|accept| accept.trim_start().starts_with("text/plain"))
+        }
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response {
+    respond(status, "text/plain; charset=utf-8", body)
+}
+
+fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,132 @@
+//! The command line: one file a command, one exit code a kind of outcome.
+//!
+//! Invariant: data goes to standard output, talk to standard error; `--json` makes the data JSON.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Flags, ProcessEnvironment, Settings};
+
+mod config_command;
+mod dev;
+mod inspect;
+mod key;
+mod matrix;
+mod schema;
+mod serve;
+
+/// Run Grasshopper definitions as versioned products, in front of Rhino.Compute.
+#[derive(Debug, Parser)]
+#[command(name = "appserver", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Print data as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Read settings from this file.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything on this computer, with a stand-in for Rhino.Compute (the default).
+    Dev(dev::Args),
+    /// Run the gateway.
+    Serve(serve::Args),
+    /// Tell what Rhino.Compute will see in a Grasshopper file.
+    Inspect(inspect::Args),
+    /// Show which version can be solved on which node, and why not.
+    Matrix(matrix::Args),
+    /// Print the JSON Schema of a file of the registry.
+    Schema(schema::Args),
+    /// Show each setting and where its value came from.
+    Config,
+    /// Make a service key, and the entry for tenants.json.
+    Key(key::Args),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done, or yes
+    1  the answer is no, or the operation failed
+    2  wrong usage
+    3  reached, but not ready or degraded
+    4  no such thing
+    5  not allowed
+    6  not reachable, or timed out
+  100  findings in your files
+  130  interrupted";
+
+/// How a command ended. The numbers are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Done = 0,
+    Failed = 1,
+    NotReady = 3,
+    NoSuchThing = 4,
+    Unreachable = 6,
+    Findings = 100,
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Runs the command, and tells what went wrong if it did.
+pub fn run(cli: Cli) -> Exit {
+    let Global { json, config } = cli.global;
+    let outcome = match cli.command.unwrap_or_else(|| Command::Dev(dev::Args::default())) {
+        Command::Dev(args) => dev::run(&args, config),
+        Command::Serve(args) => serve::run(&args, config),
+        Command::Inspect(args) => inspect::run(&args, json),
+        Command::Matrix(args) => matrix::run(&args, json),
+        Command::Schema(args) => Ok(schema::run(&args)),
+        Command::Config => config_command::run(json, config),
+        Command::Key(args) => key::run(&args, json),
+    };
+    outcome.unwrap_or_else(|error| {
+        say(format_args!("error: {error:#}"));
+        Exit::Failed
+    })
+}
+
+fn settings(file: Option<PathBuf>, flags: Flags) -> Result<Settings, config::Error> {
+    config::load(&Flags { file, ..flags }, &ProcessEnvironment)
+}
+
+/// Data. A reader that has gone away (`| head`) is no error.
+fn print(data: impl Display) {
+    let _ = writeln!(anstream::stdout(), "{data}");
+}
+
+/// Talk.
+fn say(talk: impl Display) {
+    let _ = writeln!(anstream::stderr(), "{talk}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

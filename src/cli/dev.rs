@@ -1,0 +1,147 @@
+//! `appserver dev`: the gateway with a stand-in for Rhino.Compute, on this computer, with nothing else needed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use super::serve::{self, stop_on_signal};
+use super::{Exit, print, say};
+use crate::admin::Health;
+use crate::admin::health::Status;
+use crate::app::{App, Consent};
+use crate::config::{Config, Node, Settings, Source};
+use crate::registry::{Registry, Snapshot};
+use crate::telemetry;
+
+#[derive(Debug, Default, clap::Args)]
+#[group(skip)]
+pub(super) struct Args {
+    #[command(flatten)]
+    serve: serve::Args,
+}
+
+/// How long the banner waits for the first node to tell what it has.
+const READY_WAIT: Duration = Duration::from_secs(10);
+
+pub(super) fn run(args: &Args, file: Option<PathBuf>) -> anyhow::Result<Exit> {
+    let mut settings = super::settings(file, args.serve.flags(true))?;
+    telemetry::start(&settings.config.log)?;
+    let consent = Consent { insecure_no_auth: args.serve.insecure_no_auth };
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let stand_in = stand_in(&mut settings.config).await?;
+        let app = build(&settings, consent).await?;
+        let stop = CancellationToken::new();
+        let signalled = tokio::spawn(stop_on_signal(stop.clone()));
+        let (address, admin) = (app.address(), app.admin());
+        let registry = app.registry();
+        let served = tokio::spawn(app.run(stop));
+        let health = until_ready(|| admin.health()).await;
+        print(banner(address, &settings, &health, &registry, stand_in.is_some()));
+        let drained = served.await?;
+        if let Some(node) = stand_in {
+            node.stop().await;
+        }
+        let exit = signalled.await.unwrap_or(Exit::Failed);
+        Ok(if drained || exit == Exit::Interrupted { exit } else { Exit::Failed })
+    })
+}
+
+/// Starts the stand-in where the configuration names no node.
+async fn stand_in(config: &mut Config) -> anyhow::Result<Option<simnode::Running>> {
+    if !config.nodes.is_empty() {
+        return Ok(None);
+    }
+    let node = simnode::Node::start(simnode::Config::default()).await.context("cannot start the stand-in node")?;
+    config.nodes.push(Node { name: "stand-in-1".to_owned(), url: node.url(), slots: None });
+    Ok(Some(node))
+}
+
+/// On the default port when it is free, else on any: who asks for a port by name gets that one or an error.
+async fn build(settings: &Settings, consent: Consent) -> anyhow::Result<App> {
+    let key = settings.node_key.clone();
+    match App::build(&settings.config, key.clone(), consent).await {
+        Err(error) if by_default(settings) && is_taken(&error) => {
+            let mut config = settings.config.clone();
+            say(format_args!("{} is taken; taking a free port", config.server.listen));
+            config.server.listen.set_port(0);
+            App::build(&config, key, consent).await
+        }
+        other => other,
+    }
+}
+
+fn by_default(settings: &Settings) -> bool {
+    matches!(settings.sources.get("server.listen"), Some(Source::Default | Source::Dev))
+}
+
+fn is_taken(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+}
+
+async fn until_ready(health: impl Fn() -> Health) -> Health {
+    let begin = tokio::time::Instant::now();
+    loop {
+        let now = health();
+        let loading = |health: &Health| {
+            health.apps.iter().flat_map(|app| &app.versions).any(|version| version.status == Status::Loading)
+        };
+        if !loading(&now) || begin.elapsed() > READY_WAIT {
+            return now;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn banner(address: SocketAddr, settings: &Settings, health: &Health, registry: &Registry, stands_in: bool) -> String {
+    let base = format!("localhost:{}", address.port());
+    let versions: Vec<_> = health.apps.iter().flat_map(|app| &app.versions).collect();
+    let ready = versions.iter().filter(|version| version.status == Status::Ready).count();
+    let root = settings.config.registry.root.display();
+    let node = match health.nodes.as_slice() {
+        [_] if stands_in => "1 stand-in node, built in (RHINO_COMPUTE_URL=… for a real one)".to_owned(),
+        nodes => format!("{} node(s)", nodes.len()),
+    };
+    let call = first_call(health, &registry.current()).map_or_else(
+        || "No version is ready: /health/registry says why.".to_owned(),
+        |(target, body)| format!("First call, in another terminal:\n    curl -s {base}{target} -d '{body}'"),
+    );
+    format!(
+        "AppServer {} in dev mode\n\n  \
+         contracts  {} apps, {ready} of {} versions ready   ({root})\n  \
+         nodes      {node}\n\n  \
+         Health     http://{base}/health/registry?format=text\n  \
+         Describe   http://{base}/gh/<definition>:<version>\n  \
+         Solve      POST http://{base}/gh/<definition>:<version>/solve\n\n\
+         {call}\n\nCtrl-C stops everything. {}",
+        env!("CARGO_PKG_VERSION"),
+        health.apps.len(),
+        versions.len(),
+        reach(address),
+    )
+}
+
+fn reach(address: SocketAddr) -> &'static str {
+    if address.ip().is_loopback() {
+        "Only this computer can reach it."
+    } else {
+        "OTHERS CAN REACH IT, and it asks nobody who they are."
+    }
+}
+
+/// The shortest example that a ready `stable` version has, as address and body for a shell's single quotes.
+fn first_call(health: &Health, snapshot: &Snapshot) -> Option<(String, String)> {
+    let stable = health.apps.iter().filter_map(|app| {
+        let version = app.aliases.get("stable")?;
+        let health = app.versions.iter().find(|health| health.version == *version && health.status == Status::Ready)?;
+        let contract = snapshot.apps.get(&app.app_id)?.releases.get(version)?.contract()?;
+        let example =
+            contract.examples.valid.iter().map(|example| example.inputs.to_string()).min_by_key(String::len)?;
+        Some((format!("/gh/{}:stable/solve", health.definition), example))
+    });
+    let (target, inputs) = stable.min_by_key(|(_, inputs)| inputs.len())?;
+    Some((target, format!("{{\"inputs\":{inputs}}}").replace('\'', "'\\''")))
+}

@@ -1,0 +1,70 @@
+//! The request path, whole: what happens to a solve from its first byte to its answer, in order.
+//!
+//! Invariant: the request's type says what has been checked, so a wrong order of the stages does not compile.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceBuilder};
+
+use crate::nodes::Nodes;
+use crate::registry::Registry;
+
+pub mod answer;
+pub mod authorize;
+pub mod body;
+pub mod deadline;
+pub mod describe;
+pub mod error;
+pub mod forward;
+pub mod observe;
+pub mod rescue;
+pub mod route;
+pub mod stage;
+pub mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::Error;
+pub use stage::{Answer, Body, Due, Lane, Reply, Request, Response};
+
+/// What the path is made of.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    pub registry: Registry,
+    pub nodes: Nodes,
+    pub access: authorize::Access,
+    pub body: body::Bounds,
+    /// The longest that any solve may take, whatever its contract says.
+    pub timeout_max: Duration,
+}
+
+/// The whole way of a request; `forward` is its far end, a node. It always answers: every failure has become a response
+/// when it leaves.
+pub fn path<F>(parts: Parts, forward: F) -> BoxCloneSyncService<Request, Response, Infallible>
+where
+    F: Service<Due, Response = Answer, Error = Error, Future: Send> + Clone + Send + Sync + 'static,
+{
+    // What a solve costs: the contract's time budget and a slot on a node.
+    let solve = ServiceBuilder::new()
+        // The app's seat is taken here: a fair, bounded wait that counts against the deadline.
+        .layer(deadline::layer(parts.timeout_max)) //       Solve -> Due: the moment by which it must be answered
+        .service(forward); //                               Due -> Answer: from an attested node, mapped and checked
+
+    // What decides whether a request may cost that.
+    let admit = ServiceBuilder::new()
+        .layer(observe::layer()) //                         Request -> Seen: id, span, access line, latency
+        .layer(rescue::layer()) //                          Error -> Reply; nothing above sees an Err
+        .layer(route::layer(parts.registry)) //             Seen -> Routed: strict address; pins one snapshot
+        .layer(authorize::layer(parts.access, parts.nodes.clone())) // Routed -> Authorized: who asks, may they
+        .layer(describe::layer(parts.nodes)) //             GET ends here: what the version promises
+        // One cell of the tenant's rate limit is taken here, before the body is read.
+        .layer(body::layer(parts.body)) //                  Authorized -> Received: size, pace, bytes in flight
+        .layer(validate::layer()) //                        Received -> Solve: parsed, checked, canonical, keyed
+        // Cached answers, and callers that join a running solve, leave here.
+        .service(solve);
+
+    BoxCloneSyncService::new(admit)
+}

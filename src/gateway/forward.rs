@@ -1,0 +1,105 @@
+//! Due → Answer: a slot on an attested node, the exchange with it, and its outputs mapped to the contract and checked.
+//!
+//! Invariant: what leaves here fits the contract's output schema; what does not is an error that says so.
+
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use contract::Contract;
+use serde_json::value::to_raw_value;
+use tower::Service;
+
+use super::Error;
+use super::stage::{Answer, BoxFuture, Due, Timings};
+use crate::nodes::{Failure, Nodes, Refusal};
+
+/// A node that is away comes back within a probe or two.
+const NODE_RETRY: Duration = Duration::from_secs(10);
+/// A slot is free again when a solve ends, which takes seconds.
+const SLOT_RETRY: Duration = Duration::from_secs(2);
+
+/// The end of the path: the nodes.
+pub fn service(nodes: Nodes) -> Forward {
+    Forward { nodes }
+}
+
+#[derive(Debug, Clone)]
+pub struct Forward {
+    nodes: Nodes,
+}
+
+impl Service<Due> for Forward {
+    type Response = Answer;
+    type Error = Error;
+    type Future = BoxFuture<Answer>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, due: Due) -> Self::Future {
+        let nodes = self.nodes.clone();
+        Box::pin(async move { forward(&nodes, &due).await })
+    }
+}
+
+/// Cancel safe: a caller that leaves gives a slot that it waits for back; a solve under way goes on without it.
+async fn forward(nodes: &Nodes, due: &Due) -> Result<Answer, Error> {
+    let solve = due.solve();
+    let (contract, ledger) = (solve.contract(), &solve.ticket().ledger);
+    let note = |cause: String| drop(ledger.cause.set(cause));
+    let queued = Instant::now();
+    let slot = nodes.acquire(contract, due.by()).await.map_err(|refusal| refused(refusal, contract))?;
+    let queue = queued.elapsed();
+    let _ = ledger.node.set(slot.node());
+    let solved = slot.solve(contract, solve.inputs(), due.by()).await.map_err(|failure| {
+        note(failure.to_string());
+        failed(failure, due.by().saturating_duration_since(solve.ticket().arrived))
+    })?;
+    if let Err(violations) = contract.check_outputs(&solved.outputs) {
+        let message = violations.first().map(|first| format!("{}: {}", first.pointer, first.message));
+        return Err(Error::OutputMismatch { message: message.unwrap_or_default() });
+    }
+    let outputs = to_raw_value(&solved.outputs).map_err(|error| {
+        note(error.to_string());
+        Error::Internal
+    })?;
+    Ok(Answer {
+        outputs: outputs.into(),
+        warnings: solved.warnings.into(),
+        node: solved.node,
+        rhino: solved.rhino.map(Into::into),
+        timings: Timings { queue, node: solved.elapsed },
+    })
+}
+
+/// Why no node takes the solve, in the caller's terms.
+fn refused(refusal: Refusal, contract: &Contract) -> Error {
+    match refusal {
+        Refusal::NoNodes | Refusal::NoneHealthy { .. } => Error::NoNode { retry_after: NODE_RETRY },
+        Refusal::NoneAttested { missing } if missing.is_empty() => Error::NoNode { retry_after: NODE_RETRY },
+        Refusal::NoneAttested { missing } => Error::VersionDegraded {
+            definition: contract.manifest.definition.clone(),
+            version: contract.version.to_string(),
+            missing,
+        },
+        Refusal::AllBusy { .. } => Error::NoFreeSlot { retry_after: SLOT_RETRY },
+    }
+}
+
+/// Why the exchange gave no outputs, in the caller's terms. What the node said stays in the log.
+fn failed(failure: Failure, allowed: Duration) -> Error {
+    match failure {
+        Failure::Definition { errors, .. } => Error::DefinitionError { errors },
+        Failure::Mismatch(mismatch) => Error::OutputMismatch { message: mismatch.to_string() },
+        Failure::AnswerTooLarge(limit) => Error::AnswerTooLarge { limit: limit as u64 },
+        Failure::Refused(_) => Error::NodeRefused,
+        Failure::Unauthorised => Error::NodeRefusedKey,
+        Failure::RequestTooLarge => Error::NodeRefusedSize,
+        Failure::Deadline | Failure::NodeTimeout => Error::NodeTimeout { allowed },
+        Failure::Unreachable(_) | Failure::Lost(_) => Error::NodeUnreachable,
+        Failure::Nonsense(_) => Error::NodeInvalidAnswer,
+        // The contract's check lets only values through that have a form on the wire.
+        Failure::Input(_) | Failure::Vanished => Error::Internal,
+    }
+}

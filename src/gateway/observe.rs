@@ -1,0 +1,139 @@
+//! Request → Seen: names the request, opens its span, and writes its one access line when it is answered or its caller left.
+//!
+//! Invariant: exactly one access line per request, also when the caller goes away first.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tower::layer::layer_fn;
+use tower::{Layer, Service, ServiceExt as _};
+use tracing::Instrument as _;
+
+use super::stage::{BoxFuture, Ledger, Reply, Request, Response, Ticket};
+
+/// The header that names a request, in both directions.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// The address of the peer, put into the request's extensions by the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// A request that has a name and a start.
+#[derive(Debug)]
+pub struct Seen {
+    http: Request,
+    ticket: Ticket,
+}
+
+pub fn layer<S>() -> impl Layer<S, Service = Observe<S>> + Clone {
+    layer_fn(|inner| Observe { inner })
+}
+
+#[derive(Debug, Clone)]
+pub struct Observe<S> {
+    inner: S,
+}
+
+impl<S> Service<Request> for Observe<S>
+where
+    S: Service<Seen, Response = Reply, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, http: Request) -> Self::Future {
+        let id: Arc<str> = request_id(http.headers()).into();
+        let ticket = Ticket { id, arrived: Instant::now(), ledger: Arc::new(Ledger::default()) };
+        let span = tracing::info_span!("request", request_id = %ticket.id);
+        let line = AccessLine::open(&http, &ticket);
+        let id = HeaderValue::from_str(&ticket.id).expect("a request id holds header characters only");
+        let answer = self.inner.clone().oneshot(Seen { http, ticket }).instrument(span);
+        Box::pin(async move {
+            // Bound here so that it lives, and is dropped, with the request: a mere field use would copy the field.
+            let mut line = line;
+            let Ok(Reply { mut response, code }) = answer.await;
+            line.outcome = Some((response.status().as_u16(), code));
+            response.headers_mut().insert(REQUEST_ID, id);
+            Ok(response)
+        })
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    pub fn into_parts(self) -> (Request, Ticket) {
+        (self.http, self.ticket)
+    }
+
+    pub fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+}
+
+/// The caller's name for the request if it is one that may stand in a log, else a new one that sorts by time.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let fit = |id: &&str| {
+        (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    given.filter(fit).map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned)
+}
+
+/// Writes the access line when it is dropped: with the outcome, or as `client_gone` when there is none.
+#[derive(Debug)]
+struct AccessLine {
+    method: http::Method,
+    path: String,
+    peer: Option<SocketAddr>,
+    ticket: Ticket,
+    outcome: Option<(u16, &'static str)>,
+}
+
+// === impl AccessLine ===
+
+impl AccessLine {
+    fn open(http: &Request, ticket: &Ticket) -> Self {
+        let peer = http.extensions().get::<Peer>().map(|peer| peer.0);
+        let path = http.uri().path().chars().take(256).collect();
+        Self { method: http.method().clone(), path, peer, ticket: ticket.clone(), outcome: None }
+    }
+}
+
+impl Drop for AccessLine {
+    fn drop(&mut self) {
+        // 499 is the word of proxies for a caller that left before its answer.
+        let (status, code) = self.outcome.unwrap_or((499, "client_gone"));
+        let Ledger { app_id, tenant, definition, version, lane, node, cause } = &*self.ticket.ledger;
+        tracing::info!(
+            target: "appserver::access",
+            request_id = %self.ticket.id,
+            method = %self.method,
+            path = %self.path,
+            peer = self.peer.map(tracing::field::display),
+            status,
+            code,
+            duration_ms = u64::try_from(self.ticket.arrived.elapsed().as_millis()).unwrap_or(u64::MAX),
+            app_id = app_id.get(),
+            tenant = tenant.get(),
+            definition = definition.get(),
+            version = version.get(),
+            lane = lane.get().map(|lane| lane.as_str()),
+            node = node.get().map(|node| &**node),
+            cause = cause.get(),
+            "request"
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! What is known about a request at each stage of the path.
+//!
+//! Invariant: a stage's fields are private to the layer that makes it, so holding one proves that the layer has run.
+//! `Request → Seen → Routed → Authorized → Received → Solve → Due`, and back as [`Answer`], then [`Reply`].
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::Error;
+
+pub use super::authorize::{Authorized, Caller};
+pub use super::body::Received;
+pub use super::deadline::Due;
+pub use super::observe::Seen;
+pub use super::route::{Action, Routed};
+pub use super::validate::Solve;
+
+/// A request's body, whatever carries it.
+pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+pub type Request = http::Request<Body>;
+pub type Response = http::Response<Full<Bytes>>;
+pub(super) type BoxFuture<T, E = Error> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
+/// A body that is already here.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Which of an app's two queues a solve belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// Somebody waits at a screen.
+    Preview,
+    /// A job, or a program.
+    Batch,
+}
+
+/// A response, and the word for its outcome: the code of an error, else `ok`.
+#[derive(Debug)]
+pub struct Reply {
+    pub response: Response,
+    pub code: &'static str,
+}
+
+/// What a node made of a solve, mapped to the contract's names and checked against its schema. It knows no HTTP.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The outputs object as JSON text.
+    pub outputs: Arc<RawValue>,
+    pub warnings: Arc<[String]>,
+    /// The name of the node that solved.
+    pub node: Arc<str>,
+    /// The Rhino version of that node, where it is known.
+    pub rhino: Option<Arc<str>>,
+    pub timings: Timings,
+}
+
+/// Where the time of a solve went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Waiting for a node's slot.
+    pub queue: Duration,
+    /// From the first byte to the node to the last byte from it.
+    pub node: Duration,
+}
+
+/// What the access line tells of a request; each layer adds what it has found out.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub app_id: OnceLock<String>,
+    pub tenant: OnceLock<String>,
+    pub definition: OnceLock<String>,
+    pub version: OnceLock<String>,
+    pub lane: OnceLock<Lane>,
+    pub node: OnceLock<Arc<str>>,
+    /// What went wrong on our side, in words for the log only.
+    pub cause: OnceLock<String>,
+}
+
+/// What every stage carries along: the request's name, its start, its ledger.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    pub id: Arc<str>,
+    pub arrived: Instant,
+    pub ledger: Arc<Ledger>,
+}
+
+// === impl Lane ===
+
+impl Lane {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Preview => "preview",
+            Self::Batch => "batch",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Preview, Self::Batch].into_iter().find(|lane| lane.as_str() == word)
+    }
+}

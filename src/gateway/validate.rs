@@ -1,0 +1,166 @@
+//! Received → Solve: parses the body, checks the inputs by the contract, and makes their canonical form and key.
+//! On the way back it turns the [`Answer`] into the response.
+//!
+//! Invariant: nothing of the body reaches a node but inputs that the contract declares, each rebuilt from its typed value.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use contract::policy::Policy;
+use contract::{Contract, Inputs, Violation, fault, json};
+use http::HeaderName;
+use serde_json::{Map, Value};
+use tower::layer::layer_fn;
+use tower::{Layer, Service, ServiceExt as _};
+
+use super::stage::{Answer, Authorized, BoxFuture, Caller, Lane, Received, Reply, Ticket};
+use super::{Error, answer};
+
+/// How long the caller will wait, in seconds; a fraction is fine.
+pub const TIMEOUT_SEC: HeaderName = HeaderName::from_static("x-timeout-sec");
+/// The members that a solve's body may have.
+const MEMBERS: [&str; 4] = ["app_id", "definition", "version", "inputs"];
+
+/// A solve that is right in all that can be known without a node. It is cheap to clone and knows no HTTP.
+#[derive(Debug, Clone)]
+pub struct Solve {
+    ticket: Ticket,
+    caller: Caller,
+    lane: Lane,
+    policy: Arc<Policy>,
+    contract: Arc<Contract>,
+    inputs: Arc<Inputs>,
+    patience: Option<Duration>,
+}
+
+pub fn layer<S>() -> impl Layer<S, Service = Validate<S>> + Clone {
+    layer_fn(|inner| Validate { inner })
+}
+
+#[derive(Debug, Clone)]
+pub struct Validate<S> {
+    inner: S,
+}
+
+impl<S> Service<Received> for Validate<S>
+where
+    S: Service<Solve, Response = Answer, Error = Error> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Reply;
+    type Error = Error;
+    type Future = BoxFuture<Reply>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, received: Received) -> Self::Future {
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            let solve = validate(&received)?;
+            drop(received);
+            let answer = inner.oneshot(solve.clone()).await?;
+            Ok(answer::reply(&solve, &answer))
+        })
+    }
+}
+
+fn validate(received: &Received) -> Result<Solve, Error> {
+    let authorized = received.authorized();
+    let contract = authorized.contract();
+    let bad_json = |message: String| Error::BadJson { message };
+    let parsed =
+        json::parse(received.bytes(), &json::Limits::default()).map_err(|error| bad_json(error.to_string()))?;
+    let Value::Object(mut body) = parsed else { return Err(bad_json("a solve is an object".to_owned())) };
+    check_members(&body, authorized)?;
+    let inputs = body.remove("inputs").unwrap_or_else(|| Value::Object(Map::new()));
+    let inputs = contract.check_inputs(&inputs).map_err(|violations| Error::InvalidInputs {
+        definition: contract.manifest.definition.clone(),
+        version: contract.version.to_string(),
+        violations,
+    })?;
+    Ok(Solve {
+        ticket: authorized.ticket().clone(),
+        caller: authorized.caller().clone(),
+        lane: authorized.lane().unwrap_or(Lane::Batch),
+        policy: Arc::clone(authorized.policy()),
+        contract: Arc::clone(contract),
+        inputs: Arc::new(inputs),
+        patience: patience(authorized)?,
+    })
+}
+
+/// The members beside the inputs: known ones only, and in agreement with the address and the credential.
+fn check_members(body: &Map<String, Value>, authorized: &Authorized) -> Result<(), Error> {
+    let unknown = body.keys().filter(|key| !MEMBERS.contains(&key.as_str()));
+    let violations: Vec<Violation> = unknown.map(|key| unknown_member(key)).collect();
+    if !violations.is_empty() {
+        return Err(Error::UnknownMember { violations });
+    }
+    let asked = authorized.asked();
+    let agrees = |member: &str, right: &[&str]| match body.get(member) {
+        None => Ok(()),
+        Some(Value::String(word)) if right.contains(&word.as_str()) => Ok(()),
+        Some(Value::String(word)) => Err(word.clone()),
+        Some(other) => Err(other.to_string()),
+    };
+    let caller = authorized.caller();
+    let mismatch = |body: String, request: &str| Error::DefinitionMismatch { body, request: request.to_owned() };
+    agrees("app_id", &[&caller.app_id])
+        .map_err(|body| Error::AppMismatch { body, request: caller.app_id.to_string() })?;
+    agrees("definition", &[&asked.definition]).map_err(|body| mismatch(body, &asked.definition))?;
+    let version = authorized.release().version.to_string();
+    agrees("version", &[&asked.version, &version]).map_err(|body| mismatch(body, &asked.version))
+}
+
+fn unknown_member(key: &str) -> Violation {
+    let pointer = format!("/{}", json::spans::escape(key));
+    let shown: String = key.chars().take(64).collect();
+    let help = fault::did_you_mean(key, MEMBERS).unwrap_or_else(|| "inputs go into `inputs`".to_owned());
+    let message = format!("a solve has no member `{shown}`");
+    Violation { help: Some(help), ..Violation::new(pointer, "unknown_member", message) }
+}
+
+fn patience(authorized: &Authorized) -> Result<Option<Duration>, Error> {
+    let Some(value) = authorized.headers().get(&TIMEOUT_SEC) else { return Ok(None) };
+    let seconds = value.to_str().ok().and_then(|text| text.parse::<f64>().ok()).filter(|seconds| *seconds > 0.0);
+    let patience = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    patience.map(Some).ok_or(Error::BadRequest("X-Timeout-Sec is a positive number of seconds"))
+}
+
+// === impl Solve ===
+
+impl Solve {
+    pub fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    pub fn contract(&self) -> &Arc<Contract> {
+        &self.contract
+    }
+
+    pub fn inputs(&self) -> &Arc<Inputs> {
+        &self.inputs
+    }
+
+    /// How long the caller said that it will wait.
+    pub fn patience(&self) -> Option<Duration> {
+        self.patience
+    }
+
+    /// How long the contract and the app's policy allow.
+    pub fn timeout(&self) -> Duration {
+        let of_policy = self.policy.manifest_overrides.timeout_sec;
+        of_policy.map_or(self.contract.manifest.timeout(), |seconds| Duration::from_secs(u64::from(seconds)))
+    }
+}
