@@ -1,0 +1,163 @@
+//! The rules of the house that a test can hold. Each names what breaks it and where.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Files that may be long, each with its reason.
+const LONG: &[(&str, &str)] = &[];
+const LINES_MAX: usize = 600;
+
+/// Modules that only tests compile, outside a file named `tests`.
+const TEST_SUPPORT: &[&str] = &["simnode/src/solve/draft.rs"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file of the workspace: its path from the root, and its text.
+fn sources() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for folder in ["src", "contract", "simnode", "tests", "benches"] {
+        collect(&root().join(folder), &mut files);
+    }
+    assert!(files.len() > 50, "the walk found {} files only", files.len());
+    files
+}
+
+fn collect(folder: &Path, files: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+            files.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+/// What stands before a file's tests: rules for the product do not bind them.
+fn product(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text)
+}
+
+fn is_test(name: &str) -> bool {
+    name.contains("tests/")
+        || name.ends_with("tests.rs")
+        || TEST_SUPPORT.contains(&name)
+        || name.contains("/examples/")
+        || name.contains("benches/")
+}
+
+/// Lines that break a rule, as `file:line: text`.
+fn offenders(applies: impl Fn(&str) -> bool, breaks: impl Fn(&str) -> bool) -> Vec<String> {
+    let files = sources();
+    let product = files.iter().filter(|(name, _)| applies(name)).flat_map(|(name, text)| {
+        let lines = product(text).lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+        lines
+            .filter(|(_, line)| breaks(line))
+            .map(move |(index, line)| format!("{name}:{}: {}", index + 1, line.trim()))
+    });
+    product.collect()
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent: Vec<_> =
+        sources().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(name, _)| name).collect();
+    assert!(silent.is_empty(), "without `//!` at the top: {silent:#?}");
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    let allowed = |name: &str| LONG.iter().any(|(long, _)| *long == name);
+    let long = sources().into_iter().filter(|(name, text)| text.lines().count() > LINES_MAX && !allowed(name));
+    let long: Vec<_> = long.map(|(name, text)| format!("{name}: {} lines", text.lines().count())).collect();
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+#[test]
+fn imports_point_one_way() {
+    // Who may not know whom.
+    let absences: &[(&str, &[&str])] = &[
+        ("contract/src/", &["simnode::", "appserver::", "tokio::", "hyper::", "reqwest::", "std::net::"]),
+        ("simnode/src/", &["appserver::"]),
+        ("src/rhino", &["crate::nodes", "crate::gateway", "crate::registry", "crate::app", "crate::admin"]),
+        ("src/nodes", &["crate::gateway", "crate::registry", "crate::app", "crate::admin", "crate::cli"]),
+        ("src/registry", &["crate::gateway", "crate::nodes", "crate::rhino", "crate::app", "crate::admin", "http::"]),
+        ("src/gateway", &["crate::app", "crate::admin", "crate::cli", "crate::server", "crate::config"]),
+        ("src/admin", &["crate::app", "crate::cli"]),
+    ];
+    for (place, unknown) in absences {
+        let found = offenders(
+            |name| name.starts_with(place) && !is_test(name),
+            |line| unknown.iter().any(|word| mentions(line, word)),
+        );
+        assert!(found.is_empty(), "`{place}` must not know {unknown:?}: {found:#?}");
+    }
+}
+
+/// Whether a line names a path, as a whole first segment.
+fn mentions(line: &str, path: &str) -> bool {
+    line.match_indices(path)
+        .any(|(at, _)| !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':'))
+}
+
+#[test]
+fn only_rescue_writes_error_bodies() {
+    let found = offenders(
+        |name| name.starts_with("src/") && name != "src/gateway/rescue.rs",
+        |line| line.contains("problem+json"),
+    );
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn only_config_reads_the_environment() {
+    let found = offenders(
+        // The stand-in's binary is a program of its own, with one variable to read.
+        |name| !is_test(name) && !["src/config.rs", "simnode/src/main.rs"].contains(&name),
+        |line| line.contains("env::var") || line.contains("env::vars"),
+    );
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn no_step_past_validate_sees_http() {
+    let past = ["src/gateway/deadline.rs", "src/gateway/forward.rs"];
+    let found = offenders(|name| past.contains(&name), |line| mentions(line, "http::") || line.contains("HeaderMap"));
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn the_request_reads_the_registry_once() {
+    let found = offenders(
+        |name| name.starts_with("src/gateway/"),
+        |line| line.contains(".current()") && line.contains("registry"),
+    );
+    assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+#[test]
+fn unwrap_stands_in_tests_only() {
+    let found = offenders(|name| !is_test(name), |line| line.contains(".unwrap()"));
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn every_error_code_has_its_row_in_the_docs() {
+    let table = fs::read_to_string(root().join("src/gateway/error.rs")).unwrap();
+    let docs = fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let mut codes = 0;
+    for call in table.split("say(").skip(1) {
+        let words: Vec<&str> = call.splitn(5, ',').map(str::trim).collect();
+        let [status, code, origin, retryable, _] = words[..] else { continue };
+        let Some(code) = code.strip_prefix('"').and_then(|code| code.strip_suffix('"')) else { continue };
+        let retry = if retryable == "true" { "yes" } else { "no" };
+        let row = format!("| `{code}` | {status} | {origin} | {retry} |");
+        assert!(docs.contains(&row), "docs/errors.md lacks the row that begins {row}");
+        codes += 1;
+    }
+    let rows = docs.lines().filter(|line| line.starts_with("| `")).count();
+    assert!(codes > 20 && codes == rows, "{codes} codes, {rows} rows");
+}
