@@ -39,6 +39,12 @@ struct Arguments {
     /// Milliseconds from the launch of a child until its port opens.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     cold_start_ms: u64,
+    /// Launch the children at start instead of at the first call.
+    #[arg(long)]
+    spawn_on_startup: bool,
+    /// Leave the metering headers of 0.17 out, as a node without metering does.
+    #[arg(long)]
+    no_metering: bool,
     /// Seconds after which idle children exit; 0 keeps them.
     #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
     idle_span: u64,
@@ -80,6 +86,8 @@ fn config(arguments: &Arguments) -> anyhow::Result<Config> {
         control: arguments.control_port.map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
         children: arguments.children,
         cold_start: Duration::from_millis(arguments.cold_start_ms),
+        spawn_on_startup: arguments.spawn_on_startup,
+        metering: !arguments.no_metering,
         idle_span: Duration::from_secs(arguments.idle_span),
         proxy_timeout: Duration::from_secs(arguments.proxy_timeout),
         ..Config::of(arguments.profile)

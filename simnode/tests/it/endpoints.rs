@@ -145,10 +145,13 @@ async fn metering_headers_come_with_017_and_echo_the_request_id() {
     assert!(answer.header("rhino-compute-pid").is_some());
     assert_eq!(get(&node, "/version").await.header("rhino-compute-cpu-seconds"), None);
     node.stop().await;
-    let node = start(Config::of(Profile::V016)).await;
-    let answer = post(&node, "/grasshopper", &upload(&adder(), &[])).await;
-    assert_eq!((answer.header("rhino-compute-pid"), answer.header("content-type")), (None, None));
-    node.stop().await;
+    for config in [Config::of(Profile::V016), Config { metering: false, ..Config::default() }] {
+        let types = (config.profile == Profile::V017).then_some("application/json; charset=utf-8");
+        let node = start(config).await;
+        let answer = post(&node, "/grasshopper", &upload(&adder(), &[])).await;
+        assert_eq!((answer.header("rhino-compute-pid"), answer.header("content-type")), (None, types));
+        node.stop().await;
+    }
 }
 
 #[tokio::test]

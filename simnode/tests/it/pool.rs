@@ -37,6 +37,14 @@ async fn everything_else_wakes_the_children() {
 }
 
 #[tokio::test]
+async fn children_can_be_launched_at_start() {
+    let node = start(Config { spawn_on_startup: true, children: 3, ..Config::default() }).await;
+    until(&node, "they come up", |node| node.state().awake_children == 3).await;
+    assert!(node.log().is_empty());
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn idle_children_exit_with_all_that_they_knew() {
     let node = start(Config { idle_span: Duration::from_millis(700), ..Config::default() }).await;
     let first = post(&node, "/grasshopper", &upload(&adder(), &[input("a", &json!(100))])).await;
