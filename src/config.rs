@@ -1,14 +1,15 @@
 //! The configuration: defaults < files < environment < flags, each value with the place it came from.
 //!
-//! Invariant: only this file reads the environment, and [`Config::check`] reports every fault at once.
+//! Invariant: only `config::load` reads the environment, and [`Config::check`] reports every fault at once.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+
+mod load;
+
+pub use load::{Environment, Error, Flags, ProcessEnvironment, Secret, Settings, Source, load};
 
 /// Every setting. `config/appserver.toml` lists the same keys with their defaults and why they are so.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -221,283 +222,9 @@ impl Node {
     }
 }
 
-/// Where a value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    Default,
-    /// The overlay that `appserver dev` brings along.
-    Dev,
-    File(PathBuf),
-    Environment(String),
-    Flag(&'static str),
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::Dev => f.write_str("dev overlay"),
-            Self::File(path) => write!(f, "{}", path.display()),
-            Self::Environment(name) => write!(f, "environment {name}"),
-            Self::Flag(name) => write!(f, "flag {name}"),
-        }
-    }
-}
-
-/// The configuration in force, and where each value came from.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    pub config: Config,
-    /// By dotted key.
-    pub sources: BTreeMap<String, Source>,
-    /// The key that nodes ask for. Not part of the configuration, so that no dump of it can show it.
-    pub node_key: Option<Secret>,
-}
-
-/// A value that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
-    }
-
-    /// The value itself, for the one place that sends it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// What the command line says of the configuration.
-#[derive(Debug, Clone, Default)]
-pub struct Flags {
-    pub file: Option<PathBuf>,
-    /// Values by dotted key, with the flag that set them.
-    pub values: Vec<(&'static str, &'static str, Value)>,
-    /// Start from the overlay for one laptop.
-    pub dev: bool,
-}
-
-/// What stands in the environment; a function, so that tests bring their own.
-pub trait Environment {
-    fn var(&self, name: &str) -> Option<String>;
-}
-
-/// The process's own environment.
-#[derive(Debug, Clone, Copy)]
-pub struct ProcessEnvironment;
-
-impl Environment for ProcessEnvironment {
-    fn var(&self, name: &str) -> Option<String> {
-        std::env::var_os(name)?.into_string().ok().filter(|value| !value.is_empty())
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("cannot read {}: {source}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
-    #[error("{}: {message}", path.display())]
-    File { path: PathBuf, message: String },
-    #[error("{place}: {message}")]
-    Value { place: String, message: String },
-    #[error("the configuration has faults:\n  {}", .0.join("\n  "))]
-    Faults(Vec<String>),
-}
-
-const DEV_OVERLAY: &str = include_str!("../config/dev.toml");
-
-/// Puts the configuration together.
-///
-/// # Errors
-/// The first file or value that cannot be read; then every fault of the whole.
-pub fn load(flags: &Flags, environment: &dyn Environment) -> Result<Settings, Error> {
-    let defaults = Table::try_from(Config::default()).map_err(|error| value_error("defaults", error))?;
-    let mut layers = Layers { table: defaults, sources: BTreeMap::new() };
-    let mut keys = Vec::new();
-    leaves("", &layers.table, &mut keys);
-    layers.sources.extend(keys.iter().map(|key| (key.clone(), Source::Default)));
-    if flags.dev {
-        let overlay = read_table(Path::new("config/dev.toml"), DEV_OVERLAY)?;
-        layers.merge(overlay, &Source::Dev);
-    }
-    let file = flags.file.clone().or_else(|| environment.var("APPSERVER_CONFIG").map(PathBuf::from));
-    if let Some(path) = file {
-        let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        let table = read_table(&path, &text)?;
-        layers.merge(table, &Source::File(path));
-    }
-    from_environment(&mut layers, &keys, environment)?;
-    for (key, flag, value) in &flags.values {
-        layers.set(key, value.clone(), Source::Flag(flag));
-    }
-    let config: Config = layers.table.try_into().map_err(|error| value_error("configuration", error))?;
-    let faults = config.check();
-    if !faults.is_empty() {
-        return Err(Error::Faults(faults));
-    }
-    let node_key = environment.var("RHINO_COMPUTE_KEY").map(Secret);
-    Ok(Settings { config, sources: layers.sources, node_key })
-}
-
-/// A file's own table, once it is known that every key in it exists and has the right type.
-fn read_table(path: &Path, text: &str) -> Result<Table, Error> {
-    let fault = |error: toml::de::Error| Error::File { path: path.to_owned(), message: error.to_string() };
-    toml::from_str::<Config>(text).map_err(fault)?;
-    toml::from_str(text).map_err(fault)
-}
-
-/// `PORT` and `RHINO_COMPUTE_URL`, which existing deployments set, then `APPSERVER_<SECTION>_<KEY>` for every key.
-fn from_environment(layers: &mut Layers, keys: &[String], environment: &dyn Environment) -> Result<(), Error> {
-    let var = |name: &str| environment.var(name).map(|value| (value, Source::Environment(name.to_owned())));
-    if let Some((port, source)) = var("PORT") {
-        let port: u16 = port.parse().map_err(|error| value_error("PORT", error))?;
-        let listen = layers.get("server.listen").and_then(Value::as_str).unwrap_or_default();
-        let mut listen: SocketAddr = listen.parse().map_err(|error| value_error("server.listen", error))?;
-        listen.set_port(port);
-        layers.set("server.listen", Value::String(listen.to_string()), source);
-    }
-    if let Some((url, source)) = var("RHINO_COMPUTE_URL") {
-        let node = Node { name: "node-1".to_owned(), url, slots: None };
-        let node = Value::try_from(node).map_err(|error| value_error("RHINO_COMPUTE_URL", error))?;
-        layers.set("node", Value::Array(vec![node]), source);
-    }
-    for key in keys.iter().filter(|key| key.contains('.')) {
-        let name = format!("APPSERVER_{}", key.replace('.', "_").to_uppercase());
-        let Some((text, source)) = var(&name) else { continue };
-        let value = match layers.get(key) {
-            Some(Value::Integer(_)) => Value::Integer(text.parse().map_err(|error| value_error(&name, error))?),
-            _ => Value::String(text),
-        };
-        layers.set(key, value, source);
-    }
-    Ok(())
-}
-
-fn value_error(place: &str, error: impl fmt::Display) -> Error {
-    Error::Value { place: place.to_owned(), message: error.to_string() }
-}
-
-/// The values so far, as one table.
-#[derive(Debug)]
-struct Layers {
-    table: Table,
-    sources: BTreeMap<String, Source>,
-}
-
-// === impl Layers ===
-
-impl Layers {
-    fn merge(&mut self, overlay: Table, source: &Source) {
-        let mut keys = Vec::new();
-        leaves("", &overlay, &mut keys);
-        let overlay = Self { table: overlay, sources: BTreeMap::new() };
-        for key in keys {
-            if let Some(value) = overlay.get(&key) {
-                self.set(&key, value.clone(), source.clone());
-            }
-        }
-    }
-
-    fn get(&self, key: &str) -> Option<&Value> {
-        match key.split_once('.') {
-            Some((section, key)) => self.table.get(section)?.as_table()?.get(key),
-            None => self.table.get(key),
-        }
-    }
-
-    fn set(&mut self, key: &str, value: Value, source: Source) {
-        let (table, name) = match key.split_once('.') {
-            Some((section, name)) => {
-                let section = self.table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-                let Some(section) = section.as_table_mut() else { return };
-                (section, name)
-            }
-            None => (&mut self.table, key),
-        };
-        table.insert(name.to_owned(), value);
-        self.sources.insert(key.to_owned(), source);
-    }
-}
-
-/// The dotted keys of a table; a list of tables counts as one value.
-fn leaves(prefix: &str, table: &Table, keys: &mut Vec<String>) {
-    for (name, value) in table {
-        match value {
-            Value::Table(section) => leaves(&format!("{prefix}{name}."), section, keys),
-            Value::String(_)
-            | Value::Integer(_)
-            | Value::Float(_)
-            | Value::Boolean(_)
-            | Value::Datetime(_)
-            | Value::Array(_) => keys.push(format!("{prefix}{name}")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Fixed(&'static [(&'static str, &'static str)]);
-
-    impl Environment for Fixed {
-        fn var(&self, name: &str) -> Option<String> {
-            self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        }
-    }
-
-    #[test]
-    fn the_shipped_file_says_what_the_defaults_are() {
-        let text = include_str!("../config/appserver.toml");
-        assert_eq!(toml::from_str::<Config>(text).unwrap(), Config::default());
-        let mut keys = Vec::new();
-        leaves("", &Table::try_from(Config::default()).unwrap(), &mut keys);
-        for key in keys.iter().filter(|key| key.contains('.')) {
-            let name = key.split_once('.').unwrap().1;
-            assert!(text.lines().any(|line| line.starts_with(&format!("{name} = "))), "{key} is not in the file");
-        }
-    }
-
-    #[test]
-    fn a_later_layer_wins_and_says_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.toml");
-        std::fs::write(&file, "[server]\ndrain_sec = 7\nheader_timeout_sec = 9\n").unwrap();
-        let environment =
-            Fixed(&[("PORT", "3999"), ("APPSERVER_SERVER_DRAIN_SEC", "8"), ("RHINO_COMPUTE_KEY", "s3cret")]);
-        let flags = Flags {
-            file: Some(file.clone()),
-            values: vec![("registry.root", "--registry", Value::String("elsewhere".into()))],
-            dev: false,
-        };
-        let settings = load(&flags, &environment).unwrap();
-        assert_eq!(settings.config.server.listen.port(), 3999);
-        assert_eq!(settings.config.server.drain_sec, 8);
-        assert_eq!(settings.config.server.header_timeout_sec, 9);
-        assert_eq!(settings.sources["server.listen"], Source::Environment("PORT".into()));
-        assert_eq!(settings.sources["server.header_timeout_sec"], Source::File(file));
-        assert_eq!(settings.sources["registry.root"], Source::Flag("--registry"));
-        assert_eq!(settings.sources["solve.timeout_sec_max"], Source::Default);
-        assert!(!format!("{settings:?}").contains("s3cret"));
-    }
-
-    #[test]
-    fn a_misspelt_key_is_an_error_that_names_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.toml");
-        std::fs::write(&file, "[server]\ndrain_secs = 7\n").unwrap();
-        let flags = Flags { file: Some(file), ..Flags::default() };
-        let error = load(&flags, &Fixed(&[])).unwrap_err().to_string();
-        assert!(error.contains("drain_secs") && error.contains("a.toml"), "{error}");
-    }
 
     #[test]
     fn all_faults_are_told_at_once() {
@@ -508,14 +235,5 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(config.check().len(), 4, "{:?}", config.check());
-    }
-
-    #[test]
-    fn the_compute_url_of_existing_deployments_becomes_the_node() {
-        let settings = load(&Flags::default(), &Fixed(&[("RHINO_COMPUTE_URL", "http://win:6500/")])).unwrap();
-        assert_eq!(
-            settings.config.nodes,
-            [Node { name: "node-1".into(), url: "http://win:6500/".into(), slots: None }]
-        );
     }
 }

@@ -1,3 +1,5 @@
+//! What expressions evaluate to, and that no text makes the parser fail.
+
 use proptest::prelude::*;
 
 use super::{Expression, Fault};

@@ -1,3 +1,5 @@
+//! What the operations on trees keep, and what they change.
+
 use proptest::prelude::*;
 
 use super::{Path, Tree};

@@ -1,3 +1,5 @@
+//! What values convert to, and how they read as text.
+
 use proptest::prelude::*;
 
 use super::{Circle, Domain, Kind, Line, Plane, Rectangle, Transform, Value, distance, dot, length, number_text};
