@@ -1,7 +1,7 @@
 //! JSON Schema 2020-12: compiled once, checked many times, in words for people.
 //!
 //! A schema reaches nothing outside itself, costs a bounded number of steps per value, and matches patterns in linear
-//! time. [`lint`] refuses every schema of which this does not hold.
+//! time. `lint` refuses every schema of which this does not hold.
 
 mod lint;
 mod words;
@@ -131,7 +131,7 @@ fn pattern_error(pattern: &str) -> Option<String> {
 // === impl Schema ===
 
 impl Schema {
-    /// Compiles a schema that keeps the rules of [`lint`]; the violations have pointers into the schema.
+    /// Compiles a schema that keeps the rules of `lint`; the violations have pointers into the schema.
     pub fn compile(document: Value, subject: Subject) -> Result<Self, Vec<Violation>> {
         let anchors = lint::lint(&document)?;
         match options().build(&document) {

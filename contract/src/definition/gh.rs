@@ -1,8 +1,10 @@
 //! The binary format `.gh`: one raw DEFLATE stream (RFC 1951) that holds one chunk, little-endian throughout.
 //!
-//!     chunk  := name:string  index:i32  item_count:i32  chunk_count:i32  item*  chunk*
-//!     item   := name:string  index:i32  type:i32  value
-//!     string := byte length in 7-bit groups, low group first, then UTF-8
+//! ```text
+//! chunk  := name:string  index:i32  item_count:i32  chunk_count:i32  item*  chunk*
+//! item   := name:string  index:i32  type:i32  value
+//! string := byte length in 7-bit groups, low group first, then UTF-8
+//! ```
 //!
 //! An index of -1 stands for none. Invariant: `encode(decode(bytes)) == bytes` for every file that is accepted, up to
 //! booleans that are neither 0 nor 1.
@@ -94,7 +96,7 @@ pub(super) fn decode(bytes: &[u8], budget: &mut Budget) -> Result<Chunk, ReadErr
     Ok(root)
 }
 
-/// The bytes that [`write`] deflates.
+/// The bytes that [`write()`] deflates.
 pub(super) fn encode(root: &Chunk) -> Vec<u8> {
     let mut out = Vec::new();
     put_chunk(&mut out, root);
