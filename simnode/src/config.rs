@@ -56,6 +56,10 @@ pub struct Config {
     pub metering: bool,
     /// Whether the children are launched at start instead of by the first call.
     pub spawn_on_startup: bool,
+    /// Makes the node a stub, to measure what stands in front of it: a child evaluates a definition once, and answers
+    /// every later solve of it with that answer, whatever the inputs, after this long. Children, the solve lock, the
+    /// log and its counts stay as they are. `None` evaluates every solve.
+    pub stub: Option<Duration>,
     pub faults: Faults,
     /// How many requests the log keeps; older ones fall out.
     pub log_entries_max: usize,
@@ -117,6 +121,7 @@ impl Default for Config {
             body_bytes_max: 52_428_800,
             metering: true,
             spawn_on_startup: false,
+            stub: None,
             faults: Faults::default(),
             log_entries_max: 1_024,
         }
@@ -136,6 +141,7 @@ impl fmt::Debug for Config {
             .field("cold_start", &self.cold_start)
             .field("idle_span", &self.idle_span)
             .field("proxy_timeout", &self.proxy_timeout)
+            .field("stub", &self.stub)
             .field("faults", &self.faults)
             .finish_non_exhaustive()
     }

@@ -42,6 +42,10 @@ struct Arguments {
     /// Launch the children at start instead of at the first call.
     #[arg(long)]
     spawn_on_startup: bool,
+    /// Be a stub, to measure what stands in front of the node: evaluate a definition once in each child, and answer
+    /// every later solve of it with that answer after so many milliseconds, whatever the inputs.
+    #[arg(long, value_name = "MS")]
+    stub: Option<u64>,
     /// Leave the metering headers of 0.17 out, as a node without metering does.
     #[arg(long)]
     no_metering: bool,
@@ -87,6 +91,7 @@ fn config(arguments: &Arguments) -> anyhow::Result<Config> {
         children: arguments.children,
         cold_start: Duration::from_millis(arguments.cold_start_ms),
         spawn_on_startup: arguments.spawn_on_startup,
+        stub: arguments.stub.map(Duration::from_millis),
         metering: !arguments.no_metering,
         idle_span: Duration::from_secs(arguments.idle_span),
         proxy_timeout: Duration::from_secs(arguments.proxy_timeout),

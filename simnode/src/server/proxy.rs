@@ -340,6 +340,7 @@ async fn asked(shared: &Arc<Shared>, life: &Life, call: Call) -> Asked {
         body: call.body,
         json,
         fault: call.struck.solve,
+        stub: shared.config.stub,
         shelf: Arc::clone(&life.shelf),
         settings: Arc::clone(&shared.settings),
         dereferenced: Arc::new(move |pointer| {

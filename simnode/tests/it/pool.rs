@@ -45,6 +45,25 @@ async fn children_can_be_launched_at_start() {
 }
 
 #[tokio::test]
+async fn a_stub_evaluates_once_and_then_repeats_itself_after_its_wait_one_at_a_time() {
+    let stub = Some(Duration::from_millis(40));
+    let node = start(Config { stub, children: 1, ..Config::default() }).await;
+    let first = post(&node, "/grasshopper", &upload(&adder(), &[input("a", &json!(100))])).await;
+    let pointer = first.json()["pointer"].as_str().unwrap().to_owned();
+    let begin = Instant::now();
+    let body = pointed(&pointer, &[input("a", &json!(5))]);
+    let (second, third) = tokio::join!(post(&node, "/grasshopper", &body), post(&node, "/grasshopper", &body));
+    assert!(begin.elapsed() >= Duration::from_millis(80), "two solves of one child in {:?}", begin.elapsed());
+    assert_eq!((first.text.as_str(), first.text.as_str()), (second.text.as_str(), third.text.as_str()));
+    assert_eq!(node.state().max_concurrent_solves, 1);
+    assert_eq!((node.state().requests, node.state().children[0].solves), (3, 3));
+    node.forget();
+    let forgotten = post(&node, "/grasshopper", &upload(&adder(), &[input("a", &json!(5))])).await;
+    assert_ne!(forgotten.data("RH_OUT:sum"), first.data("RH_OUT:sum"));
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn idle_children_exit_with_all_that_they_knew() {
     let node = start(Config { idle_span: Duration::from_millis(700), ..Config::default() }).await;
     let first = post(&node, "/grasshopper", &upload(&adder(), &[input("a", &json!(100))])).await;
