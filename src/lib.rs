@@ -7,6 +7,7 @@
 //! - [`app`]: the wiring, and the only place that starts long-lived tasks; [`server`]: the accept loop
 //! - [`gateway`]: **the request path**, whole on one screen; a file a step below it
 //! - [`registry`]: contracts and tenants as one immutable snapshot
+//! - [`seats`]: how many solves of an app run at a time, and who is next
 //! - [`nodes`]: which Rhino.Compute server solves, what each has installed; [`rhino`]: the node's language
 //! - [`admin`]: health and the compat matrix
 //!
@@ -20,5 +21,6 @@ pub mod gateway;
 pub mod nodes;
 pub mod registry;
 pub mod rhino;
+pub mod seats;
 pub mod server;
 pub mod telemetry;

@@ -1,0 +1,265 @@
+//! Random schedules of asks, releases, departures, cap changes and time, against a model that keeps plain lists.
+//!
+//! The model knows who waits and who runs, not whose turn it is among tenants: each grant is checked to be one that the
+//! rules allow, and after each step no grant may be missing.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+
+use super::super::{Answer, Ask, Caps, Fate, Lane, Schedule, Ticket, Why};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Ask { tenant: u8, lane: Lane, session: Option<u8>, patience: u64 },
+    Leave(usize),
+    Release(usize),
+    Caps(u32, u32, u32, u32, u64),
+    Pass(u64),
+}
+
+#[derive(Clone, Debug)]
+struct Waiter {
+    tenant: u8,
+    lane: Lane,
+    session: Option<u8>,
+    until: Duration,
+}
+
+struct Model {
+    schedule: Schedule,
+    caps: Caps,
+    now: Duration,
+    /// In each tenant's line in the order of the list.
+    waiting: Vec<(Ticket, Waiter)>,
+    running: Vec<(Ticket, Lane)>,
+    asked: u64,
+    granted: u64,
+    refused: u64,
+    gone: u64,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let lane = prop_oneof![Just(Lane::Preview), Just(Lane::Batch)];
+    let ask = (0..4_u8, lane, prop::option::weighted(0.4, 0..2_u8), 0..400_u64);
+    prop_oneof![
+        6 => ask.prop_map(|(tenant, lane, session, patience)| Step::Ask { tenant, lane, session, patience }),
+        4 => any::<usize>().prop_map(Step::Release),
+        2 => any::<usize>().prop_map(Step::Leave),
+        1 => (0..5_u32, 0..4_u32, 0..4_u32, 0..6_u32, 0..300_u64).prop_map(|(a, b, c, d, e)| Step::Caps(a, b, c, d, e)),
+        3 => (0..120_u64).prop_map(Step::Pass),
+    ]
+}
+
+fn caps(total: u32, preview: u32, batch: u32, depth: u32, wait: u64) -> Caps {
+    let mut caps = Caps::new(total, preview, batch);
+    for lane in [&mut caps.preview, &mut caps.batch] {
+        (lane.depth, lane.wait) = (depth, Duration::from_millis(wait));
+    }
+    caps
+}
+
+impl Model {
+    fn new() -> Self {
+        let caps = caps(2, 2, 1, 5, 250);
+        Self {
+            schedule: Schedule::new(caps),
+            caps,
+            now: Duration::ZERO,
+            waiting: Vec::new(),
+            running: Vec::new(),
+            asked: 0,
+            granted: 0,
+            refused: 0,
+            gone: 0,
+        }
+    }
+
+    fn in_use(&self, lane: Lane) -> usize {
+        self.running.iter().filter(|(_, running)| *running == lane).count()
+    }
+
+    fn has_room(&self, lane: Lane) -> bool {
+        self.running.len() < self.caps.total as usize && self.in_use(lane) < self.caps.lane(lane).seats as usize
+    }
+
+    fn queued(&self, lane: Lane) -> usize {
+        self.waiting.iter().filter(|(_, waiter)| waiter.lane == lane).count()
+    }
+
+    fn start(&mut self, ticket: Ticket, lane: Lane) {
+        assert!(self.has_room(lane), "granted beyond the caps");
+        self.running.push((ticket, lane));
+        self.granted += 1;
+    }
+
+    /// Takes in what became of waiters, and checks that each fate was due.
+    fn settle(&mut self) {
+        for (ticket, fate) in self.schedule.fates() {
+            let at = self.waiting.iter().position(|(queued, _)| *queued == ticket).expect("a fate of one who waits");
+            let waiter = self.waiting[at].1.clone();
+            match fate {
+                Fate::Granted => {
+                    assert!(waiter.until > self.now, "granted after its time");
+                    let line = |other: &Waiter| other.tenant == waiter.tenant && other.lane == waiter.lane;
+                    assert!(!self.waiting[..at].iter().any(|(_, other)| line(other)), "granted before its elder");
+                    self.start(ticket, waiter.lane);
+                }
+                Fate::Expired => assert!(waiter.until <= self.now, "expired before its time"),
+                Fate::Closed => assert_eq!(self.caps.lane(waiter.lane).seats, 0),
+                Fate::Superseded => panic!("superseded without a newer one"),
+            }
+            self.waiting.remove(at);
+            self.gone += u64::from(fate != Fate::Granted);
+        }
+    }
+
+    fn ask(&mut self, tenant: u8, lane: Lane, session: Option<u8>, patience: u64) {
+        self.schedule.advance(self.now);
+        self.settle();
+        self.asked += 1;
+        let until = self.now + Duration::from_millis(patience);
+        let older = self.waiting.iter().position(|(_, waiter)| {
+            session.is_some()
+                && lane == Lane::Preview
+                && (waiter.tenant, waiter.lane, waiter.session) == (tenant, lane, session)
+        });
+        let had_room = self.has_room(lane);
+        let depth = self.queued(lane) - usize::from(older.is_some());
+        let ask = Ask {
+            tenant: tenant.to_string().into(),
+            lane,
+            session: session.map(|session| session.to_string().into()),
+            weight: std::num::NonZeroU32::MIN,
+        };
+        let answer = self.schedule.ask(ask, until, self.now);
+        if let Some(at) = older {
+            let fates = self.schedule.fates();
+            assert_eq!(fates, [(self.waiting[at].0, Fate::Superseded)]);
+            self.gone += 1;
+        }
+        let closed = self.caps.lane(lane).seats == 0;
+        match answer {
+            Answer::Granted(ticket) => {
+                assert!(had_room && patience > 0, "granted without room");
+                assert!(older.is_none(), "an older preview waited beside a free seat");
+                self.start(ticket, lane);
+            }
+            Answer::Queued(ticket, ends) => {
+                assert!(!had_room && !closed && depth < self.caps.lane(lane).depth as usize);
+                assert_eq!(ends, until.min(self.now + self.caps.lane(lane).wait));
+                let waiter = Waiter { tenant, lane, session, until: ends };
+                match older {
+                    Some(at) => self.waiting[at] = (ticket, waiter),
+                    None => self.waiting.push((ticket, waiter)),
+                }
+            }
+            Answer::Refused(refusal) => {
+                self.refused += 1;
+                if let Some(at) = older {
+                    self.waiting.remove(at);
+                }
+                match refusal.why {
+                    Why::LaneClosed => assert!(closed),
+                    Why::LaneFull => assert!(!had_room && self.caps.lane(lane).depth == 0),
+                    Why::QueueFull => assert!(!had_room && depth >= self.caps.lane(lane).depth as usize),
+                    Why::WaitTooLong => assert!(patience == 0 || !had_room),
+                    Why::NoSuchApp | Why::Superseded | Why::Expired => panic!("not an answer: {refusal:?}"),
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, step: &Step) {
+        match *step {
+            Step::Ask { tenant, lane, session, patience } => self.ask(tenant, lane, session, patience),
+            Step::Release(index) if !self.running.is_empty() => {
+                let (ticket, _) = self.running.swap_remove(index % self.running.len());
+                assert!(self.schedule.release(ticket, self.now));
+                assert!(!self.schedule.release(ticket, self.now), "released twice");
+            }
+            Step::Leave(index) if !self.waiting.is_empty() => {
+                let (ticket, _) = self.waiting.remove(index % self.waiting.len());
+                assert!(self.schedule.leave(ticket, self.now));
+                assert!(!self.schedule.leave(ticket, self.now), "left twice");
+                self.gone += 1;
+            }
+            Step::Caps(total, preview, batch, depth, wait) => {
+                self.caps = caps(total, preview, batch, depth, wait);
+                self.schedule.set_caps(self.caps, self.now);
+            }
+            Step::Pass(time) => {
+                self.now += Duration::from_millis(time);
+                self.schedule.advance(self.now);
+            }
+            Step::Release(_) | Step::Leave(_) => {}
+        }
+        self.settle();
+        self.check();
+    }
+
+    fn check(&self) {
+        let view = self.schedule.view(self.now);
+        assert_eq!(view.in_use as usize, self.running.len());
+        for (lane, seen) in Lane::ALL.into_iter().zip(view.lanes) {
+            assert_eq!((seen.in_use as usize, seen.queued), (self.in_use(lane), self.queued(lane)));
+            assert_eq!(seen.oldest_wait.is_some(), seen.queued > 0);
+            assert!(!(self.has_room(lane) && seen.queued > 0), "a free seat beside a waiter of {lane:?}");
+        }
+        let [preview, batch] = view.lanes.map(|lane| lane.tally);
+        assert_eq!(preview.asked + batch.asked, self.asked);
+        assert_eq!(preview.granted + batch.granted, self.granted);
+        assert_eq!(preview.refused + batch.refused, self.refused);
+        assert_eq!(self.asked, self.granted + self.refused + self.gone + self.waiting.len() as u64);
+    }
+
+    /// Everyone leaves: nothing may be left, not even a tenant.
+    fn finish(mut self) {
+        let mut guard = 0;
+        while !(self.waiting.is_empty() && self.running.is_empty()) {
+            self.run(&Step::Leave(0));
+            self.run(&Step::Release(0));
+            guard += 1;
+            assert!(guard < 1000, "it does not end");
+        }
+        self.now += Duration::from_hours(1);
+        self.schedule.advance(self.now);
+        let view = self.schedule.view(self.now);
+        assert_eq!(view.lanes.map(|lane| lane.tenants), [0, 0], "tenants without work or debt are remembered");
+        let tallies: BTreeMap<_, _> = view.lanes.iter().map(|lane| (lane.lane, lane.tally)).collect();
+        for tally in tallies.values() {
+            let ended = tally.granted + tally.refused + tally.superseded + tally.expired + tally.closed + tally.left;
+            assert_eq!(tally.asked, ended, "{tally:?}");
+        }
+    }
+}
+
+fn check(cases: u32) {
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let schedules = prop::collection::vec(step(), 1..80);
+    let outcome = runner.run(&schedules, |steps| {
+        let mut model = Model::new();
+        for step in &steps {
+            model.run(step);
+        }
+        model.finish();
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
+#[test]
+fn every_step_of_a_random_schedule_keeps_the_rules() {
+    check(256);
+}
+
+mod slow {
+    #[test]
+    #[ignore = "slow: a hundred thousand schedules"]
+    fn every_step_of_a_hundred_thousand_schedules_keeps_the_rules() {
+        super::check(100_000);
+    }
+}

@@ -1,0 +1,211 @@
+//! The tenants of one lane, in turn by the seat-seconds that they have used (start-time fair queueing: Goyal, Vin,
+//! Cheng, 1996, with measured cost in place of packet length).
+//!
+//! Every tenant has a virtual clock: its seat-seconds over its weight. The next seat goes to the clock that is furthest
+//! behind. A grant is charged with an estimate, so that many seats granted at once are shared too, and the release
+//! settles it. A tenant who comes back is set level with whoever is next: time away saves up nothing.
+//!
+//! Invariant: `order` has exactly one entry per tenant with waiters: its clock and the place of its first waiter.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    num::NonZeroU32,
+    sync::Arc,
+    time::Duration,
+};
+
+/// Charged for a grant before anything was measured. Only its order of magnitude matters: the release corrects it.
+const FIRST_ESTIMATE: Duration = Duration::from_secs(1);
+
+/// A running mean that forgets: each new value counts for one part in eight.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mean(Option<u128>);
+
+impl Mean {
+    /// In nanoseconds.
+    pub(super) fn get(self) -> Option<u128> {
+        self.0
+    }
+
+    fn add(&mut self, value: u128) {
+        self.0 = Some(self.0.map_or(value, |mean| (mean * 7 + value) / 8));
+    }
+}
+
+#[derive(Debug)]
+struct Tenant {
+    /// Seat-nanoseconds over weight.
+    clock: u128,
+    weight: NonZeroU32,
+    in_use: u32,
+    /// What of the clock is estimates, of the seats in use.
+    estimated: u128,
+    /// Place to ticket: first come, first served.
+    queue: BTreeMap<u64, u64>,
+    service: Mean,
+    /// When the debt of an idle tenant is forgiven; it stands under this time in `debtors`.
+    forgiven_at: Option<Duration>,
+}
+
+/// What a grant has been charged with, to be settled by the release.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Charge {
+    /// The estimate in seat-nanoseconds.
+    pub(super) estimate: u128,
+    /// What of it the tenant's clock was moved by.
+    weighted: u128,
+}
+
+/// The tenants of one lane who wait, run or are in debt.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    tenants: HashMap<Arc<str>, Tenant>,
+    order: BTreeMap<(u128, u64), Arc<str>>,
+    debtors: BTreeSet<(Duration, Arc<str>)>,
+    /// Where newcomers started at the latest grant.
+    clock: u128,
+    waiting: usize,
+    service: Mean,
+}
+
+impl Turns {
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// The mean service time of the lane.
+    pub(super) fn service(&self) -> Mean {
+        self.service
+    }
+
+    /// How many tenants are known.
+    pub(super) fn known(&self) -> usize {
+        self.tenants.len()
+    }
+
+    /// The first ticket of every tenant that waits.
+    pub(super) fn heads(&self) -> impl Iterator<Item = u64> {
+        self.order.iter().filter_map(|((_, place), name)| self.tenants.get(name)?.queue.get(place).copied())
+    }
+
+    /// How many are likely served before a newcomer of this tenant: tenants go in turn, so of every tenant at most as
+    /// many as the newcomer's own place in its line.
+    pub(super) fn ahead(&self, name: &str) -> usize {
+        let own = self.tenants.get(name).map_or(0, |tenant| tenant.queue.len());
+        let others = self.order.len() - usize::from(own > 0);
+        self.waiting.min(own + others * (own + 1))
+    }
+
+    /// Puts a waiter in its tenant's line. Places rise, save for one that is handed on from a waiter who left it.
+    pub(super) fn push(&mut self, name: &Arc<str>, weight: NonZeroU32, place: u64, ticket: u64) {
+        let start = self.start();
+        let tenant = self.tenants.entry(Arc::clone(name)).or_insert_with(|| Tenant {
+            clock: start,
+            weight,
+            in_use: 0,
+            estimated: 0,
+            queue: BTreeMap::new(),
+            service: Mean::default(),
+            forgiven_at: None,
+        });
+        if let Some(at) = tenant.forgiven_at.take() {
+            self.debtors.remove(&(at, Arc::clone(name)));
+        }
+        self.change(name, |tenant| {
+            if tenant.queue.is_empty() {
+                tenant.clock = tenant.clock.max(start);
+            }
+            tenant.weight = weight;
+            tenant.queue.insert(place, ticket);
+        });
+        self.waiting += 1;
+    }
+
+    /// Takes out a waiter who no longer waits.
+    pub(super) fn remove(&mut self, name: &Arc<str>, place: u64, now: Duration) {
+        let removed = self.change(name, |tenant| tenant.queue.remove(&place));
+        if removed.flatten().is_some() {
+            self.waiting -= 1;
+            self.rest(name, now);
+        }
+    }
+
+    /// Takes out the waiter whose turn it is and charges its tenant.
+    pub(super) fn pop(&mut self) -> Option<(u64, Charge)> {
+        let (&(_, place), name) = self.order.first_key_value()?;
+        let name = Arc::clone(name);
+        self.clock = self.start();
+        let lane = self.service;
+        let taken = self.change(&name, |tenant| {
+            let known = tenant.service.get().or(lane.get());
+            let estimate = known.unwrap_or(FIRST_ESTIMATE.as_nanos());
+            let weighted = estimate / u128::from(tenant.weight.get());
+            tenant.clock += weighted;
+            tenant.estimated += weighted;
+            tenant.in_use += 1;
+            tenant.queue.remove(&place).map(|ticket| (ticket, Charge { estimate, weighted }))
+        });
+        self.waiting -= 1;
+        taken.flatten()
+    }
+
+    /// Puts the measured cost of a seat (seat-nanoseconds) in the place of its estimate.
+    pub(super) fn settle(&mut self, name: &Arc<str>, charge: Charge, measured: u128, now: Duration) {
+        self.service.add(measured);
+        self.change(name, |tenant| {
+            let cost = measured / u128::from(tenant.weight.get());
+            tenant.clock = tenant.clock.saturating_sub(charge.weighted) + cost;
+            tenant.estimated -= charge.weighted;
+            tenant.in_use -= 1;
+            tenant.service.add(measured);
+        });
+        self.rest(name, now);
+    }
+
+    /// Forgets the tenants whose debt is forgiven by `now`.
+    pub(super) fn forgive(&mut self, now: Duration) {
+        while self.debtors.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, name)) = self.debtors.pop_first() {
+                self.tenants.remove(&name);
+            }
+        }
+    }
+
+    /// Where a newcomer's clock starts: level with what was measured of the waiter who is next. Estimates are left out,
+    /// for they may be settled for less, and the newcomer would stay behind by the difference.
+    fn start(&self) -> u128 {
+        let next = self.order.first_key_value().and_then(|(_, name)| self.tenants.get(name));
+        next.map_or(self.clock, |next| next.clock.saturating_sub(next.estimated))
+    }
+
+    /// An idle tenant without debt is forgotten. A debt is forgiven after as long as it is large: whoever has been away
+    /// for as long as it had sat is even. So those remembered are about as many as there are seats.
+    fn rest(&mut self, name: &Arc<str>, now: Duration) {
+        let Some(tenant) = self.tenants.get_mut(name) else { return };
+        if !tenant.queue.is_empty() || tenant.in_use > 0 || tenant.forgiven_at.is_some() {
+            return;
+        }
+        let debt = u64::try_from(tenant.clock.saturating_sub(self.clock)).unwrap_or(u64::MAX);
+        if debt == 0 {
+            self.tenants.remove(name);
+        } else {
+            let at = now.saturating_add(Duration::from_nanos(debt));
+            tenant.forgiven_at = Some(at);
+            self.debtors.insert((at, Arc::clone(name)));
+        }
+    }
+
+    /// Changes a tenant and moves it in the order accordingly.
+    fn change<T>(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Tenant) -> T) -> Option<T> {
+        let tenant = self.tenants.get_mut(name)?;
+        if let Some((&place, _)) = tenant.queue.first_key_value() {
+            self.order.remove(&(tenant.clock, place));
+        }
+        let changed = change(tenant);
+        if let Some((&place, _)) = tenant.queue.first_key_value() {
+            self.order.insert((tenant.clock, place), Arc::clone(name));
+        }
+        Some(changed)
+    }
+}
