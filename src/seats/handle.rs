@@ -85,8 +85,7 @@ impl Seats {
         // A removed app is kept while its seats are in use, so that its coming back does not double them.
         apps.retain(|name, known| name == app || !known.lock().schedule.is_over());
         let known = apps.entry(app.to_owned()).or_insert_with(|| Arc::new(App::new(self.shared.origin)));
-        let known = Arc::clone(known);
-        drop(apps);
+        // Under the map's lock: else another app's change could drop this one as over before it has its caps.
         known.change(|state, now| state.schedule.set_caps(caps, now));
     }
 

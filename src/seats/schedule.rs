@@ -81,13 +81,12 @@ impl Schedule {
         let caps = self.caps.lane(lane);
         self.line(lane).tally.asked += 1;
         let inherited = self.supersede(&ask, now);
-        let patience = until;
-        let until = until.min(now.saturating_add(caps.wait));
-        if let Some(why) = self.objection(&ask, patience, until, now) {
+        if let Some(why) = self.objection(&ask, inherited.is_some(), until, now) {
             let refusal = self.refusal(why, lane, &ask.tenant);
             self.line(lane).tally.refused += 1;
             return Answer::Refused(refusal);
         }
+        let until = until.min(now.saturating_add(caps.wait));
         let ticket = self.next;
         self.next += 1;
         let (place, since) = inherited.unwrap_or((ticket, now));
@@ -231,9 +230,11 @@ impl Schedule {
         Some((waiter.place, waiter.since))
     }
 
-    /// Why this ask may not even wait.
-    fn objection(&self, ask: &Ask, patience: Duration, until: Duration, now: Duration) -> Option<Why> {
+    /// Why this ask may not even wait. One that inherits a place stands where that stood, so its wait is not estimated.
+    fn objection(&self, ask: &Ask, inherits: bool, until: Duration, now: Duration) -> Option<Why> {
         let caps = self.caps.lane(ask.lane);
+        let patience = until;
+        let until = until.min(now.saturating_add(caps.wait));
         let turns = &self.lines[ask.lane as usize].turns;
         if caps.seats == 0 {
             return Some(Why::LaneClosed);
@@ -248,7 +249,8 @@ impl Schedule {
             return Some(Why::QueueFull);
         }
         // Only the work ahead counts here, not the rest of what runs: what is refused could hardly have been served.
-        let wait = self.estimate(ask.lane, turns.ahead(&ask.tenant));
+        let ahead = if inherits { 0 } else { turns.ahead(&ask.tenant) };
+        let wait = self.estimate(ask.lane, ahead);
         (until <= now || now.saturating_add(wait) > until).then_some(Why::WaitTooLong)
     }
 

@@ -233,3 +233,17 @@ fn a_refusal_tells_the_wait_from_the_queue_as_it_is() {
     let Answer::Refused(refusal) = schedule.ask(ask("a", Lane::Preview), soon, now) else { panic!("not refused") };
     assert_eq!(refusal.why, super::super::Why::WaitTooLong);
 }
+
+#[test]
+fn a_newer_preview_is_not_refused_for_the_wait_behind_its_own_session() {
+    let mut schedule = Schedule::new(wide(1, 1, 0));
+    let mine = || Ask { session: Some("tab".into()), ..ask("viewer", Lane::Preview) };
+    let first = granted(schedule.ask(ask("viewer", Lane::Preview), FOREVER, Duration::ZERO));
+    let now = Duration::from_secs(1);
+    schedule.release(first, now);
+    granted(schedule.ask(ask("viewer", Lane::Preview), FOREVER, now));
+    queued(schedule.ask(mine(), now + Duration::from_millis(1500), now));
+    queued(schedule.ask(ask("viewer", Lane::Preview), FOREVER, now));
+    queued(schedule.ask(ask("viewer", Lane::Preview), FOREVER, now));
+    queued(schedule.ask(mine(), now + Duration::from_millis(1500), now));
+}
