@@ -237,9 +237,9 @@ impl Model {
     }
 }
 
-fn check(cases: u32) {
+fn check(cases: u32, steps_max: usize) {
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
-    let schedules = prop::collection::vec(step(), 1..80);
+    let schedules = prop::collection::vec(step(), 1..steps_max);
     let outcome = runner.run(&schedules, |steps| {
         let mut model = Model::new();
         for step in &steps {
@@ -253,13 +253,26 @@ fn check(cases: u32) {
 
 #[test]
 fn every_step_of_a_random_schedule_keeps_the_rules() {
-    check(256);
+    check(256, 80);
 }
 
+/// A hundred thousand schedules in all.
 mod slow {
     #[test]
-    #[ignore = "slow: a hundred thousand schedules"]
-    fn every_step_of_a_hundred_thousand_schedules_keeps_the_rules() {
-        super::check(100_000);
+    #[ignore = "slow: sixty thousand schedules"]
+    fn every_step_of_many_short_schedules_keeps_the_rules() {
+        super::check(60_000, 20);
+    }
+
+    #[test]
+    #[ignore = "slow: thirty thousand schedules"]
+    fn every_step_of_many_schedules_keeps_the_rules() {
+        super::check(30_000, 80);
+    }
+
+    #[test]
+    #[ignore = "slow: ten thousand long schedules"]
+    fn every_step_of_many_long_schedules_keeps_the_rules() {
+        super::check(10_000, 200);
     }
 }
