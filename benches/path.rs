@@ -9,9 +9,10 @@ use std::time::Duration;
 use appserver::gateway::authorize::Access;
 use appserver::gateway::body::Bounds;
 use appserver::gateway::stage::{Timings, full};
-use appserver::gateway::{self, Answer, Due, Error, Parts, Request, Response};
+use appserver::gateway::{self, Answer, Error, Parts, Request, Response, Seated};
 use appserver::nodes::{Nodes, Options};
 use appserver::registry::Registry;
+use appserver::seats::Seats;
 use contract::{Contract, json};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::value::to_raw_value;
@@ -54,9 +55,12 @@ fn load(c: &mut Criterion) {
 fn in_memory() -> BoxCloneSyncService<Request, Response, Infallible> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/registry");
     let (nodes, _driver) = Nodes::new(Options::default()).expect("no nodes, nothing to go wrong");
+    let (registry, seats) = (Registry::open(root).expect("the samples are right"), Seats::new());
+    gateway::seats::apply(&seats, &registry.current());
     let parts = Parts {
-        registry: Registry::open(root).expect("the samples are right"),
+        registry,
         nodes,
+        seats,
         access: Access::Open,
         body: Bounds::new(1 << 20, 1 << 30, Duration::from_secs(5), 1024),
         timeout_max: Duration::from_mins(1),
@@ -68,7 +72,7 @@ fn in_memory() -> BoxCloneSyncService<Request, Response, Infallible> {
         rhino: None,
         timings: Timings::default(),
     };
-    gateway::path(parts, service_fn(move |_: Due| std::future::ready(Ok::<_, Error>(answer.clone()))))
+    gateway::path(parts, service_fn(move |_: Seated| std::future::ready(Ok::<_, Error>(answer.clone()))))
 }
 
 fn path(c: &mut Criterion) {

@@ -18,6 +18,7 @@ use crate::gateway::{self, Parts, forward};
 use crate::nodes::{Driver, NodeOptions, Nodes, Options};
 use crate::registry::Registry;
 use crate::rhino::client::Key;
+use crate::seats::Seats;
 use crate::server::{self, Front, Limits};
 
 /// A gateway that is bound to its address and has loaded its registry, but does not serve yet.
@@ -59,9 +60,12 @@ impl App {
         let address = listener.local_addr()?;
         let admin = Admin::new(registry.clone(), nodes.clone());
         let body = &config.body;
+        let seats = Seats::new();
+        gateway::seats::apply(&seats, &registry.current());
         let parts = Parts {
             registry: registry.clone(),
             nodes,
+            seats,
             access,
             body: Bounds::new(
                 body.bytes_max,

@@ -10,6 +10,7 @@ use tower::{Service, ServiceBuilder};
 
 use crate::nodes::Nodes;
 use crate::registry::Registry;
+use crate::seats::Seats;
 
 pub mod answer;
 pub mod authorize;
@@ -21,6 +22,7 @@ pub mod forward;
 pub mod observe;
 pub mod rescue;
 pub mod route;
+pub mod seats;
 pub mod stage;
 pub mod validate;
 
@@ -28,13 +30,14 @@ pub mod validate;
 mod tests;
 
 pub use error::Error;
-pub use stage::{Answer, Body, Due, Lane, Reply, Request, Response};
+pub use stage::{Answer, Body, Lane, Reply, Request, Response, Seated};
 
 /// What the path is made of.
 #[derive(Debug, Clone)]
 pub struct Parts {
     pub registry: Registry,
     pub nodes: Nodes,
+    pub seats: Seats,
     pub access: authorize::Access,
     pub body: body::Bounds,
     /// The longest that any solve may take, whatever its contract says.
@@ -45,13 +48,13 @@ pub struct Parts {
 /// when it leaves.
 pub fn path<F>(parts: Parts, forward: F) -> BoxCloneSyncService<Request, Response, Infallible>
 where
-    F: Service<Due, Response = Answer, Error = Error, Future: Send> + Clone + Send + Sync + 'static,
+    F: Service<Seated, Response = Answer, Error = Error, Future: Send> + Clone + Send + Sync + 'static,
 {
-    // What a solve costs: the contract's time budget and a slot on a node.
+    // What a solve costs: the contract's time budget, a seat of the app, a slot on a node.
     let solve = ServiceBuilder::new()
-        // The app's seat is taken here: a fair, bounded wait that counts against the deadline.
         .layer(deadline::layer(parts.timeout_max)) //       Solve -> Due: the moment by which it must be answered
-        .service(forward); //                               Due -> Answer: from an attested node, mapped and checked
+        .layer(seats::layer(parts.seats)) //                Due -> Seated: the app's seat, tenants in turn
+        .service(forward); //                               Seated -> Answer: from an attested node, mapped and checked
 
     // What decides whether a request may cost that.
     let admit = ServiceBuilder::new()

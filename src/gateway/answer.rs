@@ -1,6 +1,6 @@
 //! Answer → Reply: the one shape in which outputs leave, with the receipt that says how they came to be.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
@@ -44,7 +44,7 @@ struct Milliseconds {
 /// The response to a solve.
 pub fn reply(solve: &Solve, answer: &Answer) -> Reply {
     let contract = solve.contract();
-    let total = Instant::now().saturating_duration_since(solve.ticket().arrived);
+    let total = solve.ticket().arrived.elapsed();
     let timings = Milliseconds {
         queue_ms: milliseconds(answer.timings.queue),
         node_ms: milliseconds(answer.timings.node),

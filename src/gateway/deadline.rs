@@ -3,8 +3,9 @@
 //! Invariant: waiting counts. The clock starts when the request arrives, and no later step grants itself more.
 
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
@@ -52,8 +53,7 @@ where
         let inner = self.inner.clone();
         Box::pin(async move {
             let answer = inner.oneshot(Due { solve, by });
-            let end = tokio::time::Instant::from_std(by + MARGIN);
-            tokio::time::timeout_at(end, answer).await.unwrap_or(Err(Error::DeadlineExceeded))
+            tokio::time::timeout_at(by + MARGIN, answer).await.unwrap_or(Err(Error::DeadlineExceeded))
         })
     }
 }

@@ -53,6 +53,12 @@ pub enum Error {
     DefinitionError { errors: Vec<ComponentError> },
     #[error("the gateway is at its limit of request bytes in flight")]
     Overloaded { retry_after: Duration },
+    #[error("all seats of the app are taken, and the line for them is full or too long")]
+    AppBusy { retry_after: Duration },
+    #[error("the app's policy gives this lane no seats")]
+    LaneClosed,
+    #[error("a newer preview of the same session took the place of this one")]
+    Superseded,
     #[error("{definition}:{version} is degraded: no node has what it needs ({})", .missing.join(", "))]
     VersionDegraded { definition: String, version: String, missing: Vec<String> },
     #[error("{definition}:{version} is refused: its contract has faults")]
@@ -139,6 +145,9 @@ impl Error {
                 say(422, "definition_error", client, false, "The definition cannot solve these inputs")
             }
             Self::Overloaded { .. } => say(503, "overloaded", gateway, true, "The gateway is at its limit"),
+            Self::AppBusy { .. } => say(503, "app_busy", gateway, true, "The app's seats are taken"),
+            Self::LaneClosed => say(403, "lane_closed", client, false, "The lane is closed"),
+            Self::Superseded => say(409, "superseded", client, false, "A newer preview took its place"),
             Self::VersionDegraded { .. } => {
                 say(503, "version_degraded", gateway, true, "No node has what this version needs")
             }
@@ -160,7 +169,10 @@ impl Error {
 
     /// How long to wait before another try, where the gateway knows better than the caller.
     pub fn retry_after(&self) -> Option<Duration> {
-        if let Self::Overloaded { retry_after } | Self::NoNode { retry_after } | Self::NoFreeSlot { retry_after } = self
+        if let Self::Overloaded { retry_after }
+        | Self::AppBusy { retry_after }
+        | Self::NoNode { retry_after }
+        | Self::NoFreeSlot { retry_after } = self
         {
             Some(*retry_after)
         } else {

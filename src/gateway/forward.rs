@@ -1,4 +1,4 @@
-//! Due → Answer: a slot on an attested node, the exchange with it, and its outputs mapped to the contract and checked.
+//! Seated → Answer: a slot on an attested node, the exchange with it, and its outputs mapped to the contract and checked.
 //!
 //! Invariant: what leaves here fits the contract's output schema; what does not is an error that says so.
 
@@ -10,7 +10,7 @@ use serde_json::value::to_raw_value;
 use tower::Service;
 
 use super::Error;
-use super::stage::{Answer, BoxFuture, Due, Timings};
+use super::stage::{Answer, BoxFuture, Due, Seated, Timings};
 use crate::nodes::{Failure, Nodes, Refusal};
 
 /// A node that is away comes back within a probe or two.
@@ -28,7 +28,7 @@ pub struct Forward {
     nodes: Nodes,
 }
 
-impl Service<Due> for Forward {
+impl Service<Seated> for Forward {
     type Response = Answer;
     type Error = Error;
     type Future = BoxFuture<Answer>;
@@ -37,9 +37,9 @@ impl Service<Due> for Forward {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, due: Due) -> Self::Future {
+    fn call(&mut self, seated: Seated) -> Self::Future {
         let nodes = self.nodes.clone();
-        Box::pin(async move { forward(&nodes, &due).await })
+        Box::pin(async move { forward(&nodes, seated.due()).await })
     }
 }
 
@@ -49,10 +49,10 @@ async fn forward(nodes: &Nodes, due: &Due) -> Result<Answer, Error> {
     let (contract, ledger) = (solve.contract(), &solve.ticket().ledger);
     let note = |cause: String| drop(ledger.cause.set(cause));
     let queued = Instant::now();
-    let slot = nodes.acquire(contract, due.by()).await.map_err(|refusal| refused(refusal, contract))?;
+    let slot = nodes.acquire(contract, due.by().into_std()).await.map_err(|refusal| refused(refusal, contract))?;
     let queue = queued.elapsed();
     let _ = ledger.node.set(slot.node());
-    let solved = slot.solve(contract, solve.inputs(), due.by()).await.map_err(|failure| {
+    let solved = slot.solve(contract, solve.inputs(), due.by().into_std()).await.map_err(|failure| {
         note(failure.to_string());
         failed(failure, due.by().saturating_duration_since(solve.ticket().arrived))
     })?;

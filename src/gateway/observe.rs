@@ -6,9 +6,9 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 use tracing::Instrument as _;
@@ -130,7 +130,7 @@ impl Drop for AccessLine {
             tenant = tenant.get(),
             definition = definition.get(),
             version = version.get(),
-            lane = lane.get().map(|lane| lane.as_str()),
+            lane = lane.get().map(|lane| lane.name()),
             node = node.get().map(|node| &**node),
             cause = cause.get(),
             "request"

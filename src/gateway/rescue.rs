@@ -120,7 +120,7 @@ fn origin_word(origin: Origin) -> HeaderValue {
     })
 }
 
-/// `Retry-After` knows whole seconds only; rounding up keeps a caller from coming back too early.
+/// `Retry-After` knows whole seconds only; rounding up keeps a caller from coming back too early, and 0 would say "at once".
 fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }

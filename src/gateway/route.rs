@@ -151,7 +151,7 @@ fn lane(query: Option<&str>) -> Result<Option<Lane>, Error> {
         if key != "lane" || lane.is_some() {
             return Err(Error::BadQuery { message: "the query takes `lane` once, and nothing else".to_owned() });
         }
-        let parsed = Lane::parse(value);
+        let parsed = Lane::ALL.into_iter().find(|lane| lane.name() == value);
         lane = Some(parsed.ok_or_else(|| Error::BadQuery { message: "`lane` is `preview` or `batch`".to_owned() })?);
     }
     Ok(lane)

@@ -1,18 +1,18 @@
 //! What is known about a request at each stage of the path.
 //!
 //! Invariant: a stage's fields are private to the layer that makes it, so holding one proves that the layer has run.
-//! `Request → Seen → Routed → Authorized → Received → Solve → Due`, and back as [`Answer`], then [`Reply`].
+//! `Request → Seen → Routed → Authorized → Received → Solve → Due → Seated`, and back as [`Answer`], then [`Reply`].
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
-use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::Error;
 
@@ -21,7 +21,9 @@ pub use super::body::Received;
 pub use super::deadline::Due;
 pub use super::observe::Seen;
 pub use super::route::{Action, Routed};
+pub use super::seats::Seated;
 pub use super::validate::Solve;
+pub use crate::seats::Lane;
 
 /// A request's body, whatever carries it.
 pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -32,16 +34,6 @@ pub(super) type BoxFuture<T, E = Error> = Pin<Box<dyn Future<Output = Result<T, 
 /// A body that is already here.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
-}
-
-/// Which of an app's two queues a solve belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Lane {
-    /// Somebody waits at a screen.
-    Preview,
-    /// A job, or a program.
-    Batch,
 }
 
 /// A response, and the word for its outcome: the code of an error, else `ok`.
@@ -92,19 +84,4 @@ pub struct Ticket {
     pub id: Arc<str>,
     pub arrived: Instant,
     pub ledger: Arc<Ledger>,
-}
-
-// === impl Lane ===
-
-impl Lane {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Preview => "preview",
-            Self::Batch => "batch",
-        }
-    }
-
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Preview, Self::Batch].into_iter().find(|lane| lane.as_str() == word)
-    }
 }

@@ -34,7 +34,9 @@ fn registry() -> Registry {
 fn parts() -> Parts {
     let (nodes, _driver) = Nodes::new(crate::nodes::Options::default()).unwrap();
     let body = Bounds::new(1 << 20, 1 << 20, Duration::from_secs(5), 1024);
-    Parts { registry: registry(), nodes, access: Access::Keys, body, timeout_max: Duration::from_mins(1) }
+    let (registry, seats) = (registry(), Seats::new());
+    super::seats::apply(&seats, &registry.current());
+    Parts { registry, nodes, seats, access: Access::Keys, body, timeout_max: Duration::from_mins(1) }
 }
 
 fn answer() -> Answer {
@@ -50,7 +52,7 @@ fn answer() -> Answer {
 /// A path whose node gives what the closure gives.
 fn ending<F, T>(node: F) -> BoxCloneSyncService<super::Request, Response, Infallible>
 where
-    F: Fn(Due) -> T + Clone + Send + Sync + 'static,
+    F: Fn(Seated) -> T + Clone + Send + Sync + 'static,
     T: Future<Output = Result<Answer, Error>> + Send + 'static,
 {
     path(parts(), service_fn(node))
@@ -170,8 +172,8 @@ async fn a_request_id_that_could_forge_a_log_line_is_replaced() {
 
 #[tokio::test(start_paused = true)]
 async fn the_least_of_all_patiences_is_the_deadline() {
-    let path = ending(|due: Due| async move {
-        let allowed = due.by().saturating_duration_since(due.solve().ticket().arrived);
+    let path = ending(|seated: Seated| async move {
+        let allowed = seated.due().by().saturating_duration_since(seated.due().solve().ticket().arrived);
         let outputs = to_raw_value(&json!({ "allowed": allowed.as_secs_f64() })).unwrap().into();
         Ok(Answer { outputs, ..answer() })
     });
@@ -194,7 +196,7 @@ async fn a_body_that_drips_is_cut_and_gives_its_budget_back() {
     let parts = parts();
     let budget = Arc::clone(&parts.body.in_flight);
     let before = budget.available_permits();
-    let path = path(parts, service_fn(|_: Due| async { Ok(answer()) }));
+    let path = path(parts, service_fn(|_: Seated| async { Ok(answer()) }));
     let drip = futures_util::stream::unfold((), |()| async {
         tokio::time::sleep(Duration::from_secs(2)).await;
         Some((
@@ -212,7 +214,7 @@ async fn a_body_that_drips_is_cut_and_gives_its_budget_back() {
 async fn bodies_over_the_budget_in_flight_are_told_to_come_back() {
     let mut parts = parts();
     parts.body = Bounds::new(1 << 20, 0, Duration::from_secs(5), 1024);
-    let path = path(parts, service_fn(|_: Due| async { Ok(answer()) }));
+    let path = path(parts, service_fn(|_: Seated| async { Ok(answer()) }));
     let (status, headers, body) = send(&path, right()).await;
     assert_eq!((status, body["code"].as_str()), (503, Some("overloaded")));
     assert_eq!(headers[header::RETRY_AFTER], "1");

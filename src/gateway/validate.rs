@@ -19,6 +19,9 @@ use super::{Error, answer};
 
 /// How long the caller will wait, in seconds; a fraction is fine.
 pub const TIMEOUT_SEC: HeaderName = HeaderName::from_static("x-timeout-sec");
+/// Names a session: its newest queued preview takes the place of its older one.
+pub const PREVIEW_SESSION: HeaderName = HeaderName::from_static("x-preview-session");
+const SESSION_BYTES_MAX: usize = 64;
 /// The members that a solve's body may have.
 const MEMBERS: [&str; 4] = ["app_id", "definition", "version", "inputs"];
 
@@ -32,6 +35,7 @@ pub struct Solve {
     contract: Arc<Contract>,
     inputs: Arc<Inputs>,
     patience: Option<Duration>,
+    session: Option<Arc<str>>,
 }
 
 pub fn layer<S>() -> impl Layer<S, Service = Validate<S>> + Clone {
@@ -89,6 +93,7 @@ fn validate(received: &Received) -> Result<Solve, Error> {
         contract: Arc::clone(contract),
         inputs: Arc::new(inputs),
         patience: patience(authorized)?,
+        session: session(authorized)?,
     })
 }
 
@@ -130,6 +135,15 @@ fn patience(authorized: &Authorized) -> Result<Option<Duration>, Error> {
     patience.map(Some).ok_or(Error::BadRequest("X-Timeout-Sec is a positive number of seconds"))
 }
 
+/// The session of a preview. It tells sessions of one tenant apart, so that nobody can supersede another tenant's.
+fn session(authorized: &Authorized) -> Result<Option<Arc<str>>, Error> {
+    let Some(value) = authorized.headers().get(&PREVIEW_SESSION) else { return Ok(None) };
+    let fit = |text: &&str| (1..=SESSION_BYTES_MAX).contains(&text.len());
+    let text = value.to_str().ok().filter(fit);
+    let text = text.ok_or(Error::BadRequest("X-Preview-Session is a text of at most 64 characters"))?;
+    Ok(Some(text.into()))
+}
+
 // === impl Solve ===
 
 impl Solve {
@@ -156,6 +170,11 @@ impl Solve {
     /// How long the caller said that it will wait.
     pub fn patience(&self) -> Option<Duration> {
         self.patience
+    }
+
+    /// The session whose newest preview this is, if the caller named one.
+    pub fn session(&self) -> Option<&Arc<str>> {
+        self.session.as_ref()
     }
 
     /// How long the contract and the app's policy allow.

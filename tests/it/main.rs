@@ -12,6 +12,8 @@ mod nodes;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
+mod seats;
+#[cfg(test)]
 mod solve;
 #[cfg(test)]
 mod support;
