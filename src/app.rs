@@ -15,7 +15,8 @@ use crate::config::{self, AuthMode, Config, Secret};
 use crate::gateway::authorize::Access;
 use crate::gateway::body::Bounds;
 use crate::gateway::{self, Parts, forward};
-use crate::nodes::{Driver, NodeOptions, Nodes, Options};
+use crate::nodes::node::Rules;
+use crate::nodes::{Driver, NodeOptions, Nodes, Options, budget};
 use crate::registry::Registry;
 use crate::rhino::client::Key;
 use crate::seats::Seats;
@@ -132,6 +133,7 @@ fn node_options(config: &Config, key: Option<Secret>) -> anyhow::Result<Options>
         url: node.url.clone(),
         key: key.clone(),
         slots: node.slots,
+        pools: node.pools.clone(),
     };
     Ok(Options {
         nodes: config.nodes.iter().map(node).collect(),
@@ -139,6 +141,14 @@ fn node_options(config: &Config, key: Option<Secret>) -> anyhow::Result<Options>
         probe_timeout: Duration::from_secs(config.probe.timeout_sec),
         ask_interval: Duration::from_secs(config.probe.attest_interval_sec),
         abandon_after: Duration::from_secs(config.solve.wedged_sec_max),
+        rules: Rules {
+            ejection: Duration::from_secs(config.recovery.ejection_sec),
+            ejection_max: Duration::from_secs(config.recovery.ejection_sec_max),
+            slow_start_first: Duration::from_secs(config.recovery.slow_start_first_sec),
+            slow_start: Duration::from_secs(config.recovery.slow_start_sec),
+            ..Rules::default()
+        },
+        retries: budget::Rules { percent: config.retry.percent_max, floor: config.retry.floor },
         ..Options::default()
     })
 }

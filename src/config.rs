@@ -21,6 +21,8 @@ pub struct Config {
     pub registry: Registry,
     pub solve: Solve,
     pub probe: Probe,
+    pub recovery: Recovery,
+    pub retry: Retry,
     pub log: Log,
     /// The Rhino.Compute servers.
     #[serde(rename = "node")]
@@ -88,6 +90,24 @@ pub struct Probe {
     pub attest_interval_sec: u64,
 }
 
+/// How nodes that failed solves are left out, and taken back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recovery {
+    pub ejection_sec: u64,
+    pub ejection_sec_max: u64,
+    pub slow_start_first_sec: u64,
+    pub slow_start_sec: u64,
+}
+
+/// How many solves may be sent to a second node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    pub percent_max: u32,
+    pub floor: u32,
+}
+
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -114,6 +134,9 @@ pub struct Node {
     /// How many solves it runs at once: its children. The node is asked where this is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
+    /// Its labels; `default` where there are none. A solve goes to nodes with the label that its app's policy names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<String>,
 }
 
 // === defaults ===
@@ -165,6 +188,18 @@ impl Default for Probe {
     }
 }
 
+impl Default for Recovery {
+    fn default() -> Self {
+        Self { ejection_sec: 15, ejection_sec_max: 300, slow_start_first_sec: 2, slow_start_sec: 30 }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { percent_max: 10, floor: 3 }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".to_owned(), format: LogFormat::Auto }
@@ -192,6 +227,16 @@ impl Config {
         at_least_one("probe.interval_sec", self.probe.interval_sec);
         at_least_one("probe.timeout_sec", self.probe.timeout_sec);
         at_least_one("probe.attest_interval_sec", self.probe.attest_interval_sec);
+        at_least_one("recovery.ejection_sec", self.recovery.ejection_sec);
+        if self.recovery.ejection_sec_max < self.recovery.ejection_sec {
+            faults.push("`recovery.ejection_sec_max` must be at least `recovery.ejection_sec`".to_owned());
+        }
+        if self.recovery.slow_start_sec < self.recovery.slow_start_first_sec {
+            faults.push("`recovery.slow_start_sec` must be at least `recovery.slow_start_first_sec`".to_owned());
+        }
+        if self.retry.percent_max > 100 {
+            faults.push("`retry.percent_max` must be at most 100: a solve is sent a second time at most".to_owned());
+        }
         if self.body.in_flight_bytes_max < self.body.bytes_max {
             faults.push("`body.in_flight_bytes_max` must be at least `body.bytes_max`".to_owned());
         }
@@ -211,12 +256,13 @@ impl Node {
         let uri = self.url.parse::<http::Uri>().ok();
         let scheme = uri.as_ref().and_then(http::Uri::scheme_str);
         let bad_url = !matches!(scheme, Some("http" | "https")) || uri.as_ref().and_then(http::Uri::host).is_none();
-        let bad_name =
-            self.name.is_empty() || !self.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let is_name =
+            |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         let faults = [
             bad_url.then_some("`url` must be an http or https address"),
-            bad_name.then_some("`name` takes letters, digits, `-`, `_` and `.`"),
+            (!is_name(&self.name)).then_some("`name` takes letters, digits, `-`, `_` and `.`"),
             (self.slots == Some(0)).then_some("`slots` must be at least 1"),
+            (!self.pools.iter().all(|pool| is_name(pool))).then_some("`pools` take letters, digits, `-`, `_` and `.`"),
         ];
         faults.into_iter().flatten()
     }
@@ -228,7 +274,7 @@ mod tests {
 
     #[test]
     fn all_faults_are_told_at_once() {
-        let node = |name: &str, url: &str| Node { name: name.into(), url: url.into(), slots: None };
+        let node = |name: &str, url: &str| Node { name: name.into(), url: url.into(), slots: None, pools: Vec::new() };
         let config = Config {
             body: Body { bytes_max: 0, ..Body::default() },
             nodes: vec![node("a", "ftp://x"), node("a", "http://h:6500/"), node("b c", "http://h")],

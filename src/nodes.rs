@@ -11,26 +11,30 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::Contract;
-use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use self::attest::{Attestation, Installed};
 pub use self::health::Driver;
 pub use self::pool::Refusal;
+pub use self::roster::{Changes, DEFAULT_POOL};
 pub use self::solve::{Failure, Running, Slot, Solved};
-use self::state::{Asked, Shared};
-use crate::rhino::client::{self, Client, Key};
+use self::state::{Entry, Shared, Want};
+use crate::rhino::client::{self, Key};
 
 pub mod attest;
+pub mod budget;
 mod health;
 pub mod node;
 pub mod pool;
+mod roster;
 pub mod slots;
 mod solve;
+mod spread;
 mod state;
 #[cfg(test)]
 mod tests;
+mod window;
 
 /// The nodes, and the bounds of dealing with them.
 #[derive(Clone, Debug)]
@@ -63,6 +67,8 @@ pub struct Options {
     pub waiting_max: usize,
     /// When a node is in and out of service.
     pub rules: node::Rules,
+    /// How many solves may be sent a second time.
+    pub retries: budget::Rules,
 }
 
 /// One Rhino.Compute server.
@@ -76,6 +82,9 @@ pub struct NodeOptions {
     pub key: Option<Key>,
     /// How many solves it runs at once: the number of its children. Asked of the node where absent.
     pub slots: Option<u32>,
+    /// Its labels. An app goes to nodes that have the label of its policy, or [`DEFAULT_POOL`] where it names none; a
+    /// node without labels has that one alone.
+    pub pools: Vec<String>,
 }
 
 impl Default for Options {
@@ -95,6 +104,7 @@ impl Default for Options {
             canary_timeout: Duration::from_secs(10),
             waiting_max: 1024,
             rules: node::Rules::default(),
+            retries: budget::Rules::default(),
         }
     }
 }
@@ -125,6 +135,9 @@ pub struct Features {
 pub struct NodeView {
     /// Its name.
     pub name: String,
+    /// Its labels.
+    #[serde(default)]
+    pub pools: Vec<String>,
     /// Its health.
     pub state: node::State,
     /// Why it is not up.
@@ -136,7 +149,7 @@ pub struct NodeView {
     pub compute: Option<String>,
     /// How many solves it runs at once.
     pub slots: u32,
-    /// How many of them are free.
+    /// How many of them may be taken now: on trial and shortly after it came back, fewer than are idle.
     pub free: u32,
     /// How many are held by solves past their deadline.
     pub wedged: u32,
@@ -146,29 +159,36 @@ pub struct NodeView {
     pub features: Features,
 }
 
-/// The handle. Cheap to clone.
+/// The handle, for the apps of one label. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Nodes {
     shared: Arc<Shared>,
+    pool: Arc<str>,
 }
 
 impl Nodes {
     /// Sets up clients and opens no connection. Nothing is known of any node until the driver runs.
     pub fn new(options: Options) -> Result<(Self, Driver), SetupError> {
-        let clients = options.nodes.iter().map(|node| connect(node, &options)).collect::<Result<_, _>>()?;
-        let shared = Arc::new(Shared::new(options, clients));
+        let entries = roster::first(&options)?;
+        let shared = Arc::new(Shared::new(options, entries));
         let driver = Driver::new(Arc::clone(&shared));
-        Ok((Self { shared }, driver))
+        Ok((Self { shared, pool: DEFAULT_POOL.into() }, driver))
     }
 
-    /// How many nodes are configured.
+    /// The same nodes for an app whose policy names this label.
+    #[must_use]
+    pub fn within(&self, pool: Option<&str>) -> Self {
+        Self { shared: Arc::clone(&self.shared), pool: pool.unwrap_or(DEFAULT_POOL).into() }
+    }
+
+    /// How many nodes are listed, whatever their labels.
     pub fn len(&self) -> usize {
-        self.shared.clients.len()
+        self.shared.read(|table| table.listed().count())
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.shared.clients.is_empty()
+        self.len() == 0
     }
 
     /// A slot on a node that fits the contract: at once, or in turn until the given time. What waiting cannot mend is
@@ -176,54 +196,68 @@ impl Nodes {
     ///
     /// Cancel safety: dropping it leaves the queue, and gives back a slot that has just been granted.
     pub async fn acquire(&self, contract: &Arc<Contract>, until: Instant) -> Result<Slot, Refusal> {
-        let prepared = self.shared.prepared(contract);
-        let mut granted = match self.shared.ask(contract, prepared.pointer()) {
-            Asked::Granted(grant) => return Ok(Slot { grant }),
-            Asked::Refused(refusal) => return Err(refusal),
-            Asked::Queued(granted) => granted,
-        };
-        let answer = tokio::time::timeout_at(until.into(), &mut granted).await;
-        // A grant that was on its way when the time was up is as good as one in time.
-        let answer = match answer {
-            Ok(answer) => answer.ok(),
-            Err(_elapsed) => granted.try_recv().ok(),
-        };
-        if let Some(answer) = answer {
-            return answer.map(|grant| Slot { grant });
-        }
-        // Closed first: a place in the queue that is given up is not counted as waiting.
-        granted.close();
-        Err(self.shared.read(|table| table.busy(contract)))
+        let want = self.want(contract);
+        let grant = self.shared.slot(&want, until).await?;
+        Ok(Slot { grant, want })
     }
 
-    /// How far the nodes meet the contract's requirements, as last told by them.
+    fn want(&self, contract: &Arc<Contract>) -> Want {
+        let pointer = self.shared.prepared(contract).pointer().to_owned();
+        Want { contract: Arc::clone(contract), pointer, pool: Arc::clone(&self.pool), not: None }
+    }
+
+    /// How far the nodes of this label meet the contract's requirements, as last told by them.
     pub fn attestation(&self, contract: &Contract) -> Attestation {
-        self.shared.read(|table| table.attestation(contract))
+        self.shared.read(|table| table.attestation(contract, &self.pool))
     }
 
-    /// All nodes, in the order of the configuration.
+    /// All nodes, in the order of the configuration; those that are leaving last.
     pub fn view(&self) -> Vec<NodeView> {
-        self.shared.read(|table| table.nodes.iter().map(state::Entry::view).collect())
+        self.shared.read(|table| {
+            let mut entries: Vec<&Entry> = table.nodes.values().collect();
+            entries.sort_by_key(|entry| (entry.retired, entry.listed.place));
+            entries.into_iter().map(Entry::view).collect()
+        })
     }
 
     /// Counts up when what [`Self::attestation`] says may have changed.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.shared.changed.subscribe()
     }
-}
 
-fn connect(node: &NodeOptions, options: &Options) -> Result<Client, SetupError> {
-    let refused = |why| SetupError { node: node.name.clone(), why };
-    // The parser's reason adds nothing to the address itself.
-    let Ok(url) = Url::parse(&node.url) else { return Err(refused(client::BuildError::Address(node.url.clone()))) };
-    let slots = node.slots.unwrap_or(4) as usize;
-    let options = client::Options {
-        url,
-        key: node.key.clone(),
-        connect_timeout: options.connect_timeout,
-        idle_timeout: options.idle_timeout,
-        // One for each solve that can run, and one for probing.
-        idle_connections: slots + 1,
-    };
-    Client::new(options).map_err(refused)
+    /// Takes a new list of nodes: nodes are the same where name and address are. Who is no longer listed finishes what
+    /// it has; who is new is probed at once. One caller at a time.
+    ///
+    /// # Errors
+    /// When a node of it cannot be set up: then nothing has changed.
+    pub fn relist(&self, nodes: &[NodeOptions]) -> Result<Changes, SetupError> {
+        roster::relist(&self.shared, nodes)
+    }
+
+    /// The node finishes what it has and gets nothing new, until [`Self::resume`]. `None` where none has this name.
+    pub fn drain(&self, name: &str) -> Option<NodeView> {
+        self.order(name, |entry| entry.health.drain())
+    }
+
+    /// Takes a drained node back, to be probed and asked like a new one. `None` where none has this name.
+    pub fn resume(&self, name: &str) -> Option<NodeView> {
+        self.order(name, |entry| entry.health.resume())
+    }
+
+    /// An operator's word on a listed node.
+    fn order(&self, name: &str, word: impl FnOnce(&mut Entry)) -> Option<NodeView> {
+        let peer = self.shared.read(|table| {
+            table.listed().find(|entry| *entry.peer.name == *name).map(|entry| Arc::clone(&entry.peer))
+        })?;
+        let ordered = |table: &mut state::Table| {
+            // It may have left the list since.
+            let entry = table.nodes.get_mut(&peer.id).filter(|entry| !entry.retired)?;
+            word(entry);
+            Some(entry.view())
+        };
+        let view = self.shared.relist(ordered)?;
+        tracing::info!(node = name, state = ?view.state, "an operator's word on a node");
+        peer.nudge.notify_one();
+        Some(view)
+    }
 }

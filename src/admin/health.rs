@@ -134,6 +134,7 @@ impl Health {
 
 impl AppHealth {
     fn of(app: &App, nodes: &Nodes) -> Self {
+        let nodes = &nodes.within(app.policy.as_ref().and_then(|policy| policy.node_pool.as_deref()));
         let aliases = app.aliases(|contract| nodes.attestation(contract).ready > 0);
         let versions = app.releases.values().map(|release| VersionHealth::of(release, nodes)).collect();
         Self { app_id: app.app_id.clone(), aliases, versions }
@@ -179,6 +180,9 @@ impl VersionHealth {
                 let attestation = nodes.attestation(contract);
                 let (status, reason) = if attestation.ready > 0 {
                     (Status::Ready, None)
+                } else if attestation.total == 0 && !nodes.is_empty() {
+                    let message = "no node has the label that the app's policy names as `node_pool`".to_owned();
+                    (Status::Degraded, Some(Reason::of_code("pool_empty", message)))
                 } else if attestation.known == 0 {
                     (
                         Status::Loading,
@@ -192,6 +196,7 @@ impl VersionHealth {
                     digest: Some(contract.digest.to_string()),
                     requires_plugins_hash: Some(contract.requires_plugins_hash.to_string()),
                     nodes_ready: attestation.ready,
+                    nodes_total: attestation.total,
                     missing_plugins: attestation.missing,
                     ..of_version(status, reason)
                 }

@@ -56,7 +56,7 @@ async fn stand_in(config: &mut Config) -> anyhow::Result<Option<simnode::Running
         return Ok(None);
     }
     let node = simnode::Node::start(simnode::Config::default()).await.context("cannot start the stand-in node")?;
-    config.nodes.push(Node { name: "stand-in-1".to_owned(), url: node.url(), slots: None });
+    config.nodes.push(Node { name: "stand-in-1".to_owned(), url: node.url(), slots: None, pools: Vec::new() });
     Ok(Some(node))
 }
 

@@ -155,7 +155,7 @@ fn from_environment(layers: &mut Layers, keys: &[String], environment: &dyn Envi
         layers.set("server.listen", Value::String(listen.to_string()), source);
     }
     if let Some((url, source)) = var("RHINO_COMPUTE_URL") {
-        let node = Node { name: "node-1".to_owned(), url, slots: None };
+        let node = Node { name: "node-1".to_owned(), url, slots: None, pools: Vec::new() };
         let node = Value::try_from(node).map_err(|error| value_error("RHINO_COMPUTE_URL", error))?;
         layers.set("node", Value::Array(vec![node]), source);
     }
@@ -294,7 +294,7 @@ mod tests {
         let settings = load(&Flags::default(), &Fixed(&[("RHINO_COMPUTE_URL", "http://win:6500/")])).unwrap();
         assert_eq!(
             settings.config.nodes,
-            [Node { name: "node-1".into(), url: "http://win:6500/".into(), slots: None }]
+            [Node { name: "node-1".into(), url: "http://win:6500/".into(), slots: None, pools: Vec::new() }]
         );
     }
 }

@@ -82,7 +82,7 @@ struct Example<'a> {
 fn describe(authorized: &Authorized, nodes: &Nodes) -> Reply {
     let contract: &Contract = authorized.contract();
     let manifest = &contract.manifest;
-    let attestation = nodes.attestation(authorized.contract());
+    let attestation = nodes.within(authorized.policy().node_pool.as_deref()).attestation(authorized.contract());
     let version = contract.version.to_string();
     let examples = contract.examples.valid.iter().map(|example| Example {
         name: &example.name,

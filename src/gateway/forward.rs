@@ -49,6 +49,7 @@ async fn forward(nodes: &Nodes, due: &Due) -> Result<Answer, Error> {
     let (contract, ledger) = (solve.contract(), &solve.ticket().ledger);
     let note = |cause: String| drop(ledger.cause.set(cause));
     let queued = Instant::now();
+    let nodes = nodes.within(solve.policy().node_pool.as_deref());
     let slot = nodes.acquire(contract, due.by().into_std()).await.map_err(|refusal| refused(refusal, contract))?;
     let queue = queued.elapsed();
     let _ = ledger.node.set(slot.node());

@@ -159,6 +159,11 @@ impl Solve {
         self.lane
     }
 
+    /// The policy of the app that the solve is for.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
     pub fn contract(&self) -> &Arc<Contract> {
         &self.contract
     }

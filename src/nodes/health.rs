@@ -5,6 +5,7 @@
 //! resetting the idle timer. What does wake one is asked for at first contact, after the node was away, and while a
 //! solve has just kept it awake anyway.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 use super::Features;
 use super::attest;
 use super::node::{Probe, State};
+use super::roster::Peer;
+use super::spread::spread;
 use super::state::{Canary, Shared};
 use crate::rhino::classify::{self, Outcome, Sent};
 use crate::rhino::client::{Client, Reply};
@@ -44,12 +47,36 @@ impl Driver {
     /// waited for: nobody would hear of them.
     pub async fn run(self, drain: CancellationToken) {
         let mut watches = JoinSet::new();
-        for node in 0..self.shared.clients.len() {
-            let shared = Arc::clone(&self.shared);
-            let watch = Watch { shared, node, passed: Notify::new(), spread: AtomicU64::new(0) };
-            watches.spawn(drain.clone().run_until_cancelled_owned(watch.run()));
+        let mut stops = HashMap::new();
+        loop {
+            let peers = self.shared.read(|table| {
+                let new = table.nodes.values_mut().filter(|entry| !entry.retired && !entry.watched);
+                new.map(|entry| {
+                    entry.watched = true;
+                    Arc::clone(&entry.peer)
+                })
+                .collect::<Vec<_>>()
+            });
+            for peer in peers {
+                let (id, stop) = (peer.id, drain.child_token());
+                stops.insert(id, stop.clone());
+                let shared = Arc::clone(&self.shared);
+                let watch = Watch { shared, peer, passed: Notify::new(), spread: AtomicU64::new(0) };
+                watches.spawn(async move {
+                    stop.run_until_cancelled(watch.run()).await;
+                    id
+                });
+            }
+            for id in self.shared.read(|table| table.retired()) {
+                stops.remove(&id).inspect(CancellationToken::cancel);
+            }
+            tokio::select! {
+                () = drain.cancelled() => break,
+                () = self.shared.relisted.notified() => {}
+                // A task can only fail by a defect; its node's entry then stays, which harms nothing.
+                Some(Ok(id)) = watches.join_next() => self.shared.update(id, |entry| entry.watched = false),
+            }
         }
-        drain.cancelled().await;
         watches.join_all().await;
         self.shared.solves.close();
         while self.shared.read(|table| table.running()) > 0 {
@@ -62,7 +89,7 @@ impl Driver {
 /// One node's probing.
 struct Watch {
     shared: Arc<Shared>,
-    node: usize,
+    peer: Arc<Peer>,
     /// Set after each probe that passed: there may be an errand.
     passed: Notify,
     spread: AtomicU64,
@@ -70,7 +97,24 @@ struct Watch {
 
 impl Watch {
     async fn run(self) {
-        tokio::join!(self.probing(), self.errands());
+        tokio::join!(self.probing(), self.errands(), self.starting());
+    }
+
+    /// While the node is given more slots step by step, those who wait are served as it gets them.
+    async fn starting(&self) {
+        /// Short against the time between two steps.
+        const STEP: Duration = Duration::from_millis(250);
+        let mut changed = self.shared.changed.subscribe();
+        loop {
+            while self.shared.read(|table| table.entry(self.peer.id).health.is_starting(Instant::now())) {
+                tokio::time::sleep(STEP).await;
+                self.shared.update(self.peer.id, |_| {});
+            }
+            // A node starts when it changes its state, which is announced.
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Probes at intervals, sooner after a failure and when a solve has failed.
@@ -88,7 +132,7 @@ impl Watch {
             };
             // Not sooner than this, however many solves fail.
             tokio::time::sleep(pause.min(Duration::from_millis(100))).await;
-            let _ = timeout(pause, self.shared.nudges[self.node].notified()).await;
+            let _ = timeout(pause, self.peer.nudge.notified()).await;
         }
     }
 
@@ -98,14 +142,15 @@ impl Watch {
         loop {
             self.passed.notified().await;
             let asked = !self.is_due() || self.ask().await;
+            let proven = self.prove().await;
             let freed = self.free_stuck().await;
-            failures = if asked && freed { 0 } else { failures + 1 };
+            failures = if asked && proven && freed { 0 } else { failures + 1 };
             tokio::time::sleep(self.backoff(failures)).await;
         }
     }
 
     fn client(&self) -> &Client {
-        &self.shared.clients[self.node]
+        &self.peer.client
     }
 
     /// The regular probe. Wakes nobody.
@@ -116,16 +161,17 @@ impl Watch {
             Err(_elapsed) => Probe::Failed(format!("no answer to a probe within {limit:?}")),
         };
         let passed = !matches!(probe, Probe::Failed(_));
-        self.shared.update(self.node, |entry| {
+        self.shared.update(self.peer.id, |entry| {
             let before = (entry.health.state(), entry.health.generation());
+            let ejected = entry.health.is_ejected();
             entry.health.probed(probe, Instant::now());
             let after = (entry.health.state(), entry.health.generation());
-            if after.0 == State::Down {
+            if after.0 == State::Down && !passed {
                 // Nobody knows what comes back.
                 entry.installed = None;
                 entry.canary = None;
             }
-            if before.0 == State::Down && after.1 > before.1 {
+            if before.0 == State::Down && after.1 > before.1 && !ejected {
                 // It was away: the processes that held its slots are gone.
                 entry.slots.recover();
             }
@@ -145,7 +191,7 @@ impl Watch {
             }
             Ok(_) => {}
         }
-        let features = self.shared.read(|table| table.nodes[self.node].features);
+        let features = self.shared.read(|table| table.entry(self.peer.id).features);
         let asleep = if features.children_count {
             let children = self.number("activechildren?initialize=false").await;
             if let Some(children @ 1..) = children {
@@ -166,7 +212,7 @@ impl Watch {
     fn is_due(&self) -> bool {
         let options = &self.shared.options;
         self.shared.read(|table| {
-            let entry = &table.nodes[self.node];
+            let entry = table.entry(self.peer.id);
             let serves = matches!(entry.health.state(), State::Up | State::Asleep | State::Suspect);
             let warm = entry.solved_at.is_some_and(|at| at.elapsed() < options.warm_for);
             match &entry.installed {
@@ -181,8 +227,8 @@ impl Watch {
 
     /// Asks what the node has and what it offers. Wakes a child.
     async fn ask(&self) -> bool {
-        let generation = self.shared.read(|table| table.nodes[self.node].health.generation());
-        let name = self.shared.read(|table| Arc::clone(&table.nodes[self.node].name));
+        let generation = self.shared.read(|table| table.entry(self.peer.id).health.generation());
+        let name = &self.peer.name;
         let asking = async {
             let installed = attest::ask(self.client()).await.map_err(|error| error.to_string())?;
             Ok::<_, String>((installed, self.features().await))
@@ -191,12 +237,12 @@ impl Watch {
         match answer.unwrap_or_else(|_elapsed| Err("no answer in time".to_owned())) {
             Ok((installed, features)) => {
                 tracing::info!(
-                    node = &*name,
+                    node = &**name,
                     rhino = installed.set.rhino,
                     plugins = installed.set.plugins.len(),
                     "a node said what it has"
                 );
-                self.shared.update(self.node, |entry| {
+                self.shared.update(self.peer.id, |entry| {
                     entry.features = features;
                     entry.asked_at = Some(Instant::now());
                     // The answer came from children that the question itself may have started.
@@ -210,7 +256,7 @@ impl Watch {
                 true
             }
             Err(why) => {
-                tracing::warn!(node = &*name, why, "a node does not say what it has");
+                tracing::warn!(node = &**name, why, "a node does not say what it has");
                 false
             }
         }
@@ -243,13 +289,43 @@ impl Watch {
     fn resize(&self, children: i64) {
         /// More than any machine runs; a bound on what a confused node can make us send.
         const CHILDREN_MAX: i64 = 256;
-        if self.shared.options.nodes[self.node].slots.is_none() {
-            let children = u32::try_from(children.min(CHILDREN_MAX)).unwrap_or(1);
-            let now = self.shared.read(|table| table.nodes[self.node].slots.total());
-            if now != children {
-                self.shared.update(self.node, |entry| entry.slots.resize(children));
-            }
+        let children = u32::try_from(children.min(CHILDREN_MAX)).unwrap_or(1);
+        let given = self.shared.read(|table| {
+            let entry = table.entry(self.peer.id);
+            (entry.listed.slots, entry.slots.total())
+        });
+        if given.0.is_none() && given.1 != children {
+            self.shared.update(self.peer.id, |entry| entry.slots.resize(children));
         }
+    }
+
+    /// Ends the trial of a node that was out for failed solves by one small solve that is known to go well, so that no
+    /// caller's has to be the first. Where none is known, or the slot of the trial is taken, callers decide it.
+    async fn prove(&self) -> bool {
+        let canary = self.shared.read(|table| {
+            let entry = table.entry(self.peer.id);
+            entry.canary.clone().filter(|_| entry.health.is_on_trial())
+        });
+        let Some(canary) = canary else { return true };
+        let Some(grant) = self.shared.slot_of(self.peer.id) else { return true };
+        let first = self.note(&canary, Source::Pointer).await;
+        let outcome = match first {
+            Some(Outcome::StalePointer) => self.note(&canary, Source::Algo).await,
+            other => other,
+        };
+        match outcome {
+            Some(Outcome::Solved(_)) => {
+                tracing::info!(node = &*self.peer.name, "a node has passed its trial");
+                self.shared.update(self.peer.id, super::state::Entry::answered);
+                return true;
+            }
+            // It was answered, and the slot is free again with the guard.
+            Some(_) => drop(grant),
+            // Nobody will hear of its end.
+            None => grant.abandon(),
+        }
+        self.shared.strike(&self.peer, "failed its trial".to_owned());
+        false
     }
 
     /// Tries to give back slots that nobody listens to any more. False where the node failed the trial.
@@ -258,19 +334,19 @@ impl Watch {
     /// Where no solve is known that went well, there is only a healthy process and the longest wait.
     async fn free_stuck(&self) -> bool {
         let stuck = self.shared.read(|table| {
-            let entry = &table.nodes[self.node];
-            let stuck = || (entry.abandoned_at, entry.canary.clone(), entry.slots.total(), Arc::clone(&entry.name));
+            let entry = table.entry(self.peer.id);
+            let stuck = || (entry.abandoned_at, entry.canary.clone(), entry.slots.total());
             (entry.slots.abandoned() > 0).then(stuck)
         });
-        let Some((since, canary, children, name)) = stuck else { return true };
+        let Some((since, canary, children)) = stuck else { return true };
         let waited = since.is_none_or(|since| since.elapsed() >= self.shared.options.abandon_after);
         let proven = match canary {
             Some(canary) => self.sing(canary, children).await,
             None => waited,
         };
         if proven {
-            let freed = self.shared.update(self.node, |entry| entry.slots.recover());
-            tracing::info!(node = &*name, freed, "stuck slots are free again");
+            let freed = self.shared.update(self.peer.id, |entry| entry.slots.recover());
+            tracing::info!(node = &*self.peer.name, freed, "stuck slots are free again");
         }
         proven
     }
@@ -321,15 +397,10 @@ impl Watch {
         }
     }
 
-    /// A time ±20 %, so that nodes and gateways do not probe in step; the same on each run, so that it can be followed.
+    /// A time ±20 %, another one each time.
     fn spread(&self, time: Duration) -> Duration {
         let step = self.spread.fetch_add(1, Ordering::Relaxed);
-        let mut seed = (self.node as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ step;
-        // One round of splitmix64: enough to part neighbours.
-        seed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        seed = (seed ^ (seed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let per_mille = u32::try_from((seed ^ (seed >> 31)) % 401).unwrap_or(200) + 800;
-        time.saturating_mul(per_mille) / 1000
+        spread(time, ((self.peer.id as u64 + 1) << 32) ^ step)
     }
 }
 

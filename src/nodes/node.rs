@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::spread::spread;
+use super::window::Window;
+
 /// What is known of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -52,6 +55,14 @@ pub struct Rules {
     pub ejection: Duration,
     /// The longest.
     pub ejection_max: Duration,
+    /// Whether that time is spread by a fifth either way, so that nodes do not come back in step.
+    pub ejection_spread: bool,
+    /// Solves within ten seconds from which on the rate of failures counts, too: more than half take a node out.
+    pub rate_solves_min: u32,
+    /// How long a node that comes back is given one solve at a time.
+    pub slow_start_first: Duration,
+    /// After how long it is given all that it takes; in between the number grows evenly.
+    pub slow_start: Duration,
 }
 
 impl Default for Rules {
@@ -62,6 +73,10 @@ impl Default for Rules {
             passes_min: 2,
             ejection: Duration::from_secs(15),
             ejection_max: Duration::from_mins(5),
+            ejection_spread: true,
+            rate_solves_min: 20,
+            slow_start_first: Duration::from_secs(2),
+            slow_start: Duration::from_secs(30),
         }
     }
 }
@@ -81,14 +96,22 @@ pub struct Node {
     ejections: u32,
     /// Out of service until then at least.
     ejected_until: Option<Instant>,
+    /// Back from being out for failed solves, and not yet shown to work: one solve at a time, the canary.
+    on_trial: bool,
+    /// When it came back into service; nothing for a node that was never out.
+    returned_at: Option<Instant>,
+    /// Solves answered and failed of late.
+    recent: Window,
+    /// Parts this node's times from those of others.
+    seed: u64,
     /// Counts the times that the processes behind the address may have been replaced.
     generation: u64,
     why: Option<String>,
 }
 
 impl Node {
-    /// A node that has not been probed.
-    pub fn new(rules: Rules) -> Self {
+    /// A node that has not been probed. The seed parts its times from those of others.
+    pub fn new(rules: Rules, seed: u64) -> Self {
         Self {
             state: State::Unknown,
             rules,
@@ -98,6 +121,10 @@ impl Node {
             passes: 0,
             ejections: 0,
             ejected_until: None,
+            on_trial: false,
+            returned_at: None,
+            recent: Window::default(),
+            seed,
             generation: 0,
             why: None,
         }
@@ -119,6 +146,37 @@ impl Node {
         self.generation
     }
 
+    /// Whether it is out of service for failed solves, and not because it is away.
+    pub fn is_ejected(&self) -> bool {
+        self.state == State::Down && self.ejected_until.is_some()
+    }
+
+    /// Whether it is back from that and waits for the one solve that shows that it works.
+    pub fn is_on_trial(&self) -> bool {
+        self.on_trial && self.state == State::Suspect
+    }
+
+    /// How many of its slots may be in use: one on trial; after it came back one at first, and then more, evenly, up
+    /// to all. A node that was never out has all from the start.
+    pub fn open_slots(&self, total: u32, now: Instant) -> u32 {
+        if self.is_on_trial() {
+            return total.min(1);
+        }
+        let Some(since) = self.returned_at.map(|at| now.saturating_duration_since(at)) else { return total };
+        let Rules { slow_start_first: first, slow_start: whole, .. } = self.rules;
+        if since >= whole {
+            return total;
+        }
+        let (grown, span) = (since.saturating_sub(first).as_millis(), whole.saturating_sub(first).as_millis().max(1));
+        let more = u128::from(total.saturating_sub(1)) * grown / span;
+        total.min(1).saturating_add(u32::try_from(more).unwrap_or(u32::MAX)).min(total)
+    }
+
+    /// Whether [`Self::open_slots`] is still growing.
+    pub fn is_starting(&self, now: Instant) -> bool {
+        self.returned_at.is_some_and(|at| now.saturating_duration_since(at) < self.rules.slow_start)
+    }
+
     /// Takes a probe's result.
     pub fn probed(&mut self, probe: Probe, now: Instant) {
         match probe {
@@ -129,10 +187,18 @@ impl Node {
     }
 
     /// A solve was answered, be it with a definition's errors: the solver works.
-    pub fn answered(&mut self) {
+    pub fn answered(&mut self, now: Instant) {
+        self.recent.add(now, 1, 0);
         self.strikes = 0;
+        match self.state {
+            // Out for failed solves: a late answer of an earlier solve does not shorten the pause.
+            State::Down => return,
+            State::Unknown | State::Up | State::Asleep | State::Suspect | State::Draining => {}
+        }
         self.ejections = 0;
-        self.ejected_until = None;
+        if std::mem::take(&mut self.on_trial) {
+            self.returned_at = Some(now);
+        }
         match self.state {
             // Asleep -> Up: the solve has started children, with what is installed now.
             State::Asleep => self.woken(),
@@ -156,13 +222,19 @@ impl Node {
     pub fn struck(&mut self, why: String, may_eject: bool, now: Instant) {
         self.strikes = self.strikes.saturating_add(1);
         self.struck_at = Some(now);
+        self.recent.add(now, 0, 1);
+        let (answered, failed) = self.recent.sums(now);
+        let many = answered.saturating_add(failed) >= self.rules.rate_solves_min && failed > answered;
         match self.state {
-            // Suspect, Up or Asleep -> Down: too many in a row. For longer each time.
-            State::Up | State::Asleep | State::Suspect if self.strikes >= self.rules.strikes_max && may_eject => {
+            // Suspect, Up or Asleep -> Down: too many in a row, or most of the latest. For longer each time.
+            State::Up | State::Asleep | State::Suspect
+                if may_eject && (self.strikes >= self.rules.strikes_max || many) =>
+            {
                 self.ejections = self.ejections.saturating_add(1);
-                let pause = self.rules.ejection.saturating_mul(self.ejections).min(self.rules.ejection_max);
-                self.ejected_until = Some(now + pause);
+                self.ejected_until = Some(now + self.pause());
                 self.passes = 0;
+                self.on_trial = false;
+                self.recent = Window::default();
                 self.enter(State::Down, Some(why));
             }
             // Up or Asleep -> Suspect: once may be chance.
@@ -179,8 +251,15 @@ impl Node {
     /// Draining -> Unknown: back, to be probed like a new one.
     pub fn resume(&mut self) {
         if self.state == State::Draining {
-            *self = Self { generation: self.generation + 1, ..Self::new(self.rules) };
+            *self = Self { generation: self.generation + 1, ..Self::new(self.rules, self.seed) };
         }
+    }
+
+    /// How long it is out this time: longer with each time, up to the longest, and spread.
+    fn pause(&self) -> Duration {
+        let pause = self.rules.ejection.saturating_mul(self.ejections).min(self.rules.ejection_max);
+        let seed = self.seed.wrapping_shl(16) ^ u64::from(self.ejections);
+        if self.rules.ejection_spread { spread(pause, seed) } else { pause }
     }
 
     fn passed(&mut self, seen: State, now: Instant) {
@@ -194,7 +273,8 @@ impl Node {
             // Asleep -> Up: children have been started.
             State::Asleep if seen == State::Up => self.woken(),
             // Suspect -> Up or Asleep: no failed solve, or none for as long as it would have been put out of service.
-            State::Suspect if self.is_quiet(now) => {
+            // Not on trial: that ends with a solve only.
+            State::Suspect if !self.on_trial && self.is_quiet(now) => {
                 self.strikes = 0;
                 self.enter(seen, None);
             }
@@ -211,6 +291,7 @@ impl Node {
             // failed one takes it out again.
             Some(_) => {
                 self.ejected_until = None;
+                self.on_trial = true;
                 self.strikes = self.rules.strikes_max.saturating_sub(1);
                 self.struck_at = Some(now);
                 self.generation += 1;
@@ -220,6 +301,7 @@ impl Node {
             // Down -> Up or Asleep: enough probes in a row.
             None => {
                 self.generation += 1;
+                self.returned_at = Some(now);
                 self.enter(seen, None);
             }
         }
@@ -233,6 +315,7 @@ impl Node {
             State::Unknown => self.enter(State::Down, Some(why)),
             // Up, Asleep or Suspect -> Down: too many in a row.
             State::Up | State::Asleep | State::Suspect if self.misses >= self.rules.misses_max => {
+                self.on_trial = false;
                 self.enter(State::Down, Some(why));
             }
             // Up or Asleep -> Suspect: once may be chance.
@@ -263,12 +346,16 @@ mod tests {
         passes_min: 2,
         ejection: Duration::from_secs(10),
         ejection_max: Duration::from_secs(25),
+        ejection_spread: false,
+        rate_solves_min: 8,
+        slow_start_first: Duration::from_secs(2),
+        slow_start: Duration::from_secs(30),
     };
 
     /// A script of moves, one letter each: `a`wake, `z` asleep, `m`issed, `s`truck, `k` struck where no node may be
     /// taken out, `o` an answered solve, `w`oken by a question, `d`rain, `r`esume; a digit is that many times five seconds of waiting.
     fn after(script: &str) -> Node {
-        let mut node = Node::new(RULES);
+        let mut node = Node::new(RULES, 1);
         let mut now = Instant::now();
         for letter in script.chars() {
             match letter {
@@ -277,7 +364,7 @@ mod tests {
                 'm' => node.probed(Probe::Failed("gone".into()), now),
                 's' => node.struck("reset".into(), true, now),
                 'k' => node.struck("reset".into(), false, now),
-                'o' => node.answered(),
+                'o' => node.answered(now),
                 'w' => node.woken(),
                 'd' => node.drain(),
                 'r' => node.resume(),
@@ -352,6 +439,73 @@ mod tests {
         {
             assert_eq!(after(script).generation(), generation, "{script:?}");
         }
+    }
+
+    #[test]
+    fn a_node_that_returns_is_loaded_slowly_and_one_that_starts_is_not() {
+        let at = |node: &Node, seconds, total| {
+            let since = node.returned_at.unwrap_or_else(Instant::now);
+            node.open_slots(total, since + Duration::from_secs(seconds))
+        };
+        let boot = after("a");
+        assert_eq!((at(&boot, 0, 8), boot.is_starting(Instant::now())), (8, false));
+        let back = after("ammaa");
+        assert_eq!(back.state(), State::Up);
+        for (seconds, total, open) in [
+            (0, 8, 1),
+            (1, 8, 1),
+            (2, 8, 1),
+            (6, 8, 2),
+            (16, 8, 4),
+            (29, 8, 7),
+            (30, 8, 8),
+            (99, 8, 8),
+            // With one slot there is nothing to grow.
+            (0, 1, 1),
+            (29, 1, 1),
+        ] {
+            assert_eq!(at(&back, seconds, total), open, "{total} slots after {seconds} s");
+        }
+        // On trial there is one at a time, however long; the start begins when the trial is passed.
+        let trial = after("asssaa2a9");
+        assert!(trial.is_on_trial());
+        assert_eq!(at(&trial, 99, 8), 1);
+        let passed = after("asssaa2ao");
+        assert_eq!((passed.state(), at(&passed, 0, 8), at(&passed, 30, 8)), (State::Up, 1, 8));
+    }
+
+    #[test]
+    fn a_trial_ends_with_a_solve_and_not_with_time() {
+        assert_eq!(after("asssaa2a").state(), State::Suspect);
+        assert_eq!(after("asssaa2a9a9a").state(), State::Suspect);
+        // A late answer of an earlier solve does not shorten the pause.
+        assert_eq!(after("asssoaa").state(), State::Down);
+        // One that goes away meanwhile comes back as one that was away.
+        assert_eq!(after("asssaa2ammaa").state(), State::Up);
+    }
+
+    #[test]
+    fn a_node_that_fails_most_of_its_solves_is_taken_out_though_never_thrice_in_a_row() {
+        assert_eq!(after("asosososo").state(), State::Up, "half is not most");
+        assert_eq!(after("assosso").state(), State::Up, "five are too few");
+        assert_eq!(after("assossoss").state(), State::Down);
+        assert_eq!(after("assosso3ss").state(), State::Suspect, "what is older than ten seconds is forgotten");
+    }
+
+    #[test]
+    fn pauses_are_spread_and_never_leave_their_bounds() {
+        let pause = |seed, times| {
+            let mut node = Node::new(Rules::default(), seed);
+            node.ejections = times;
+            node.pause()
+        };
+        for seed in 0..200 {
+            for times in 1..40 {
+                let plain = Duration::from_secs(15).saturating_mul(times).min(Duration::from_mins(5));
+                assert!(pause(seed, times) >= plain * 4 / 5 && pause(seed, times) <= plain * 6 / 5);
+            }
+        }
+        assert_ne!(pause(1, 1), pause(2, 1));
     }
 
     #[test]

@@ -63,7 +63,8 @@ pub enum Choice {
 }
 
 /// Chooses among attested nodes in service with a free slot: those that need no waking and are in good standing
-/// first, among them those that hold the definition, then those with the least under way, and equal ones in turn.
+/// first, among them those that hold the definition and are not too loaded for it, then those with the least under way,
+/// and equal ones in turn.
 ///
 /// A suspect or sleeping node that holds the definition stands behind a healthy one that does not: to send a
 /// definition costs less than a failure or a cold start.
@@ -73,12 +74,13 @@ pub fn choose(candidates: &[Candidate], turn: usize) -> Choice {
     }
     let fits = |candidate: &Candidate| candidate.missing.as_ref().is_some_and(Vec::is_empty);
     let standing = |candidate: &Candidate| standing(candidate.state);
+    let load = Load::of(candidates.iter().filter(|candidate| fits(candidate) && standing(candidate).is_some()));
     let best = (0..candidates.len())
         .map(|step| (turn.wrapping_add(step)) % candidates.len())
         .filter(|&at| fits(&candidates[at]) && candidates[at].free > 0)
         .filter_map(|at| standing(&candidates[at]).map(|standing| (standing, at)))
         // The first of equals wins, and the first is the one whose turn it is.
-        .min_by_key(|&(standing, at)| (standing, !candidates[at].warm, candidates[at].outstanding));
+        .min_by_key(|&(standing, at)| (standing, !load.prefers(&candidates[at]), candidates[at].outstanding));
     if let Some((_, at)) = best {
         return Choice::Take(at);
     }
@@ -97,6 +99,29 @@ pub fn choose(candidates: &[Candidate], turn: usize) -> Choice {
             Choice::Refuse(Refusal::NoneAttested { missing: Vec::new() })
         }
         None => Choice::Refuse(Refusal::NoneHealthy { down: candidates.len(), total: candidates.len() }),
+    }
+}
+
+/// What the nodes that would do have under way: the measure of how much a warm one may be preferred.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    outstanding: u64,
+    nodes: u64,
+}
+
+impl Load {
+    fn of<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> Self {
+        candidates.fold(Self { outstanding: 0, nodes: 0 }, |load, candidate| Self {
+            outstanding: load.outstanding + u64::from(candidate.outstanding),
+            nodes: load.nodes + 1,
+        })
+    }
+
+    /// Whether a node holds the definition and has at most 1.25 times the mean under way, and one more: the one, so
+    /// that where little runs a definition stays with its node and is not sent to all of them. Beyond that the solve
+    /// spills over to a node that then holds the definition, too.
+    fn prefers(self, candidate: &Candidate) -> bool {
+        candidate.warm && u64::from(candidate.outstanding) * 4 * self.nodes <= self.outstanding * 5 + 4 * self.nodes
     }
 }
 
@@ -151,6 +176,16 @@ mod tests {
             // Warm before idle, idle before busy, equal ones in turn.
             (&["up . 4 0", "up w 2 2"], 0, Choice::Take(1)),
             (&["up . 2 2", "up . 3 1"], 0, Choice::Take(1)),
+            // Warmth is bounded by load: at most a quarter above the mean, and one.
+            (&["up . 4 0", "up w 4 1"], 0, Choice::Take(1)),
+            (&["up . 4 0", "up w 1 3"], 0, Choice::Take(0)),
+            (&["up . 8 0", "up w 8 2", "up . 8 1"], 0, Choice::Take(1)),
+            (&["up . 8 0", "up w 8 3", "up . 8 0"], 0, Choice::Take(0)),
+            (&["up . 8 7", "up w 2 10", "up . 8 7"], 0, Choice::Take(1)),
+            (&["up . 8 7", "up w 1 12", "up . 8 7"], 0, Choice::Take(0)),
+            // Of two that hold it the less loaded one, and nodes that would not do are no part of the mean.
+            (&["up w 4 1", "up w 4 0"], 0, Choice::Take(1)),
+            (&["up . 4 0", "up w 1 3", "down . 0 9", "up . 0 9 LadybugX"], 0, Choice::Take(0)),
             (&["up . 4 0", "up . 4 0", "up . 4 0"], 0, Choice::Take(0)),
             (&["up . 4 0", "up . 4 0", "up . 4 0"], 1, Choice::Take(1)),
             (&["up . 4 0", "up . 4 0", "up . 4 0"], 5, Choice::Take(2)),

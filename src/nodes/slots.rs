@@ -42,6 +42,16 @@ impl Slots {
         self.abandoned
     }
 
+    /// How many solves are under way whose callers still wait.
+    pub fn running(self) -> u32 {
+        self.running
+    }
+
+    /// Whether no solve holds one: the abandoned ones have nobody left who could give them back.
+    pub fn are_unheld(self) -> bool {
+        self.running + self.wedged == 0
+    }
+
     /// How many solves are under way, as far as is known.
     pub fn outstanding(self) -> u32 {
         self.running + self.wedged + self.abandoned

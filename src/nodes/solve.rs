@@ -1,9 +1,9 @@
 //! One solve on one node, from the request to the mapped outputs.
 //!
 //! Invariant: the exchange runs in its own tracked task and holds the slot. Whoever waits may leave, and at the
-//! deadline must; the slot is free again when the node has answered, and is never freed on hope.
+//! deadline must; the slot is free again when the node has answered, and is never freed on hope. A solve is sent to
+//! another node once at most, only where the first cannot have seen any of it, and only within the budget.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,9 @@ use contract::{Contract, Inputs};
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
-use super::state::{Grant, Shared};
+use super::budget::Budget;
+use super::roster::Peer;
+use super::state::{Grant, Shared, Want};
 use crate::rhino::answer::Mismatch;
 use crate::rhino::classify::{self, ComponentError, Fault, Nonsense, Outcome, Sent};
 use crate::rhino::client;
@@ -21,6 +23,7 @@ use crate::rhino::protocol::{InputError, Prepared, Source};
 #[derive(Debug)]
 pub struct Slot {
     pub(super) grant: Grant,
+    pub(super) want: Want,
 }
 
 /// A solve under way. Dropping it stops nothing: the answer is then dropped with a line in the log.
@@ -137,7 +140,7 @@ impl Failure {
 impl Slot {
     /// The node's name.
     pub fn node(&self) -> Arc<str> {
-        self.grant.shared.read(|table| Arc::clone(&table.nodes[self.grant.node].name))
+        Arc::clone(&self.grant.peer.name)
     }
 
     /// Solves, and waits for the answer until the deadline. The exchange goes on after it, and when dropped.
@@ -156,14 +159,15 @@ impl Slot {
         let (late_tx, late) = oneshot::channel();
         let exchange = Exchange {
             shared: Arc::clone(&shared),
-            node: self.grant.node,
-            name: Arc::clone(&node),
+            peer: Arc::clone(&self.grant.peer),
+            want: self.want,
             outputs_bytes_max: outputs_bytes_max(contract),
             prepared,
             inputs: inputs.values.clone(),
             pointer_request,
             deadline,
         };
+        shared.budget(Budget::admitted);
         shared.solves.spawn(run(self.grant, exchange, answered, late_tx));
         Ok(Running { node, deadline, answer, late })
     }
@@ -228,37 +232,50 @@ fn json_bytes(outputs: &Map<String, Value>) -> usize {
 /// The task that owns the slot.
 async fn run(
     mut grant: Grant,
-    exchange: Exchange,
+    mut exchange: Exchange,
     answered: oneshot::Sender<Result<Solved, Failure>>,
     late: oneshot::Sender<Result<Solved, Failure>>,
 ) {
-    let (shared, node, name, deadline) =
-        (Arc::clone(&exchange.shared), exchange.node, Arc::clone(&exchange.name), exchange.deadline);
-    let mut exchange = pin!(exchange.run());
-    match tokio::time::timeout_at(deadline.into(), &mut exchange).await {
-        Ok(end) => {
-            settle(grant, &end);
+    for may_retry in [true, false] {
+        let mut sending = Box::pin(exchange.run());
+        let Ok(end) = tokio::time::timeout_at(exchange.deadline.into(), &mut sending).await else {
+            return outlive(grant, &exchange, sending, answered, late).await;
+        };
+        drop(sending);
+        settle(grant, &end);
+        let other = if may_retry { exchange.another_slot(&end).await } else { None };
+        let Some(other) = other else {
             // A caller who has left loses nothing but the answer.
             let _ = answered.send(end.result);
+            return;
+        };
+        tracing::info!(from = &*exchange.peer.name, to = &*other.peer.name, "a solve goes to another node");
+        exchange.peer = Arc::clone(&other.peer);
+        grant = other;
+    }
+}
+
+/// The deadline has passed: the caller is told, and the solve keeps its slot until it ends or nobody listens any more.
+async fn outlive(
+    mut grant: Grant,
+    exchange: &Exchange,
+    sending: impl Future<Output = End>,
+    answered: oneshot::Sender<Result<Solved, Failure>>,
+    late: oneshot::Sender<Result<Solved, Failure>>,
+) {
+    let (shared, peer) = (&exchange.shared, &exchange.peer);
+    grant.wedge();
+    tracing::warn!(node = &*peer.name, "a solve goes on past its deadline and keeps its slot");
+    let _ = answered.send(Err(Failure::Deadline));
+    if let Ok(end) = tokio::time::timeout(shared.options.abandon_after, sending).await {
+        settle(grant, &end);
+        if late.send(end.result).is_err() {
+            tracing::info!(node = &*peer.name, "a late answer was dropped: nobody waits for it");
         }
-        Err(_elapsed) => {
-            grant.wedge();
-            tracing::warn!(node = &*name, "a solve goes on past its deadline and keeps its slot");
-            let _ = answered.send(Err(Failure::Deadline));
-            if let Ok(end) = tokio::time::timeout(shared.options.abandon_after, exchange).await {
-                settle(grant, &end);
-                if late.send(end.result).is_err() {
-                    tracing::info!(node = &*name, "a late answer was dropped: nobody waits for it");
-                }
-            } else {
-                tracing::error!(
-                    node = &*name,
-                    "a solve never ended: its slot stays closed until the node proves itself"
-                );
-                shared.strike(node, "a solve never ended".to_owned());
-                grant.abandon();
-            }
-        }
+    } else {
+        tracing::error!(node = &*peer.name, "a solve never ended: its slot stays closed until the node proves itself");
+        shared.strike(peer, "a solve never ended".to_owned());
+        grant.abandon();
     }
 }
 
@@ -276,8 +293,9 @@ struct End {
 /// A request, and all that its answer is judged by.
 struct Exchange {
     shared: Arc<Shared>,
-    node: usize,
-    name: Arc<str>,
+    /// The node that it is sent to.
+    peer: Arc<Peer>,
+    want: Want,
     prepared: Arc<Prepared>,
     inputs: Map<String, Value>,
     pointer_request: bytes::Bytes,
@@ -286,18 +304,29 @@ struct Exchange {
 }
 
 impl Exchange {
+    /// A slot on another node, where this one has seen nothing of the request and the budget allows a second try.
+    async fn another_slot(&self, end: &End) -> Option<Grant> {
+        let unseen = end.result.as_ref().is_err_and(Failure::nothing_was_sent);
+        if !unseen || !self.shared.budget(Budget::take) {
+            return None;
+        }
+        let want = Want { not: Some(self.peer.id), ..self.want.clone() };
+        // Why there is none says less than why the first node failed.
+        self.shared.slot(&want, self.deadline).await.ok()
+    }
+
     /// Sends by key where the node is believed to hold the definition, else whole; and whole once more where the
     /// belief was wrong.
-    async fn run(self) -> End {
+    async fn run(&self) -> End {
         let start = Instant::now();
         let pointer = self.prepared.pointer();
-        if self.shared.read(|table| table.nodes[self.node].holds(pointer)) {
+        if self.shared.read(|table| table.entry(self.peer.id).holds(pointer)) {
             let first = self.send(Source::Pointer).await;
             let stale = matches!(&first, Ok((outcome, _)) if outcome.resend_with_algo());
             if !stale {
                 return self.end(Source::Pointer, first, start);
             }
-            self.shared.update(self.node, |entry| entry.forget(pointer));
+            self.shared.update(self.peer.id, |entry| entry.forget(pointer));
             // Nobody waits any more: a second sending would only keep the node busy.
             if Instant::now() >= self.deadline {
                 return End { result: Err(Failure::Deadline), may_still_solve: false };
@@ -312,7 +341,7 @@ impl Exchange {
             Source::Pointer => self.pointer_request.clone(),
             Source::Algo => self.prepared.request(&self.inputs, source).expect("the same inputs had a form before"),
         };
-        let reply = self.shared.clients[self.node].solve(body, answer_bytes_max(self.outputs_bytes_max)).await?;
+        let reply = self.peer.client.solve(body, answer_bytes_max(self.outputs_bytes_max)).await?;
         let sent = Sent { source, elapsed: reply.elapsed, proxy_timeout: self.shared.options.proxy_timeout };
         let read =
             classify::Reply { status: reply.status, content_type: reply.content_type.as_deref(), body: &reply.body };
@@ -334,11 +363,11 @@ impl Exchange {
     fn lost(&self, failure: client::Failure) -> End {
         // The contract's own bound says nothing against the node, and by then it has solved.
         if let client::Failure::TooLarge(_) = failure {
-            self.shared.update(self.node, super::state::Entry::answered);
+            self.shared.update(self.peer.id, super::state::Entry::answered);
             return End { result: Err(Failure::AnswerTooLarge(self.outputs_bytes_max)), may_still_solve: false };
         }
-        tracing::warn!(node = &*self.name, %failure, "a solve was lost");
-        self.shared.strike(self.node, failure.to_string());
+        tracing::warn!(node = &*self.peer.name, %failure, "a solve was lost");
+        self.shared.strike(&self.peer, failure.to_string());
         // An answer that has begun means that the solve is over; before, it may be going on.
         let may_still_solve = match failure {
             client::Failure::Reset(_) | client::Failure::NotHttp(_) => true,
@@ -365,12 +394,12 @@ impl Exchange {
                 | Outcome::Refused { .. }
                 | Outcome::TooLarge => String::new(),
             };
-            tracing::warn!(node = &*self.name, why, "a node failed a solve");
-            self.shared.strike(self.node, why);
+            tracing::warn!(node = &*self.peer.name, why, "a node failed a solve");
+            self.shared.strike(&self.peer, why);
             return;
         }
         let solved = matches!(outcome, Outcome::Solved(_));
-        self.shared.update(self.node, |entry| {
+        self.shared.update(self.peer.id, |entry| {
             entry.answered();
             if outcome.definition_is_held() {
                 entry.hold(self.prepared.pointer());
@@ -395,12 +424,12 @@ impl Exchange {
                     return Err(Failure::AnswerTooLarge(self.outputs_bytes_max));
                 }
                 let rhino = self.shared.read(|table| {
-                    table.nodes[self.node].installed.as_ref().map(|(_, installed)| installed.set.rhino.clone())
+                    table.entry(self.peer.id).installed.as_ref().map(|(_, installed)| installed.set.rhino.clone())
                 });
                 Ok(Solved {
                     outputs,
                     warnings: answer.warnings,
-                    node: Arc::clone(&self.name),
+                    node: Arc::clone(&self.peer.name),
                     rhino,
                     elapsed,
                     server_timing: reply.server_timing.clone(),
@@ -422,9 +451,9 @@ impl Exchange {
 
 impl Shared {
     /// A solve failed by the node's fault: it counts, and the node is looked at soon.
-    pub(super) fn strike(self: &Arc<Self>, node: usize, why: String) {
+    pub(super) fn strike(self: &Arc<Self>, peer: &Peer, why: String) {
         let may_eject = self.read(|table| table.may_eject());
-        self.update(node, |entry| entry.health.struck(why, may_eject, Instant::now()));
-        self.nudges[node].notify_one();
+        self.update(peer.id, |entry| entry.health.struck(why, may_eject, Instant::now()));
+        peer.nudge.notify_one();
     }
 }

@@ -1,9 +1,10 @@
 //! What is known of all nodes, behind one lock, and the queue of those who wait for a slot.
 //!
 //! Invariants: the lock is held for no `.await` and no I/O; whoever changes anything under it serves the queue before
-//! letting go, so a free slot that a waiter could use never lies about, and nobody overtakes.
+//! letting go, so a free slot that a waiter could use never lies about, and nobody overtakes; a node's entry stays for
+//! as long as a solve or its watch refers to it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,11 +15,12 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 use super::attest::{Attestation, Installed};
+use super::budget::Budget;
 use super::node::{Node, State};
 use super::pool::{self, Candidate, Choice, Refusal};
+use super::roster::{Listed, Peer};
 use super::slots::Slots;
 use super::{Features, NodeView, Options};
-use crate::rhino::client::Client;
 use crate::rhino::protocol::Prepared;
 
 /// The node keeps this many definitions; believing in more would only cost a miss.
@@ -30,14 +32,14 @@ const MEMO_MAX: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub options: Options,
-    pub clients: Vec<Client>,
-    /// One for each node: wakes its probing early.
-    pub nudges: Vec<Notify>,
+    /// Wakes the driver when nodes were listed or taken off the list.
+    pub relisted: Notify,
     /// Counts up when what [`super::Nodes::attestation`] says may have changed.
     pub changed: watch::Sender<u64>,
     /// Solves that run, whoever waits for them.
     pub solves: TaskTracker,
     table: Mutex<Table>,
+    budget: Mutex<Budget>,
     prepared: Mutex<HashMap<Digest, Kept>>,
 }
 
@@ -47,7 +49,10 @@ type Kept = (Weak<Contract>, Arc<Prepared>);
 /// The nodes and the queue.
 #[derive(Debug)]
 pub(super) struct Table {
-    pub nodes: Vec<Entry>,
+    /// By a number that is never used again.
+    pub nodes: BTreeMap<usize, Entry>,
+    /// The number of the next node.
+    next: usize,
     waiting: VecDeque<Waiter>,
     turn: usize,
 }
@@ -55,7 +60,12 @@ pub(super) struct Table {
 /// One node.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub name: Arc<str>,
+    pub peer: Arc<Peer>,
+    pub listed: Listed,
+    /// Taken off the list: it finishes what it has, and then its entry goes.
+    pub retired: bool,
+    /// A task of the driver probes it.
+    pub watched: bool,
     pub health: Node,
     pub slots: Slots,
     pub features: Features,
@@ -82,10 +92,21 @@ pub(super) struct Canary {
     pub inputs: Map<String, Value>,
 }
 
+/// What a solve asks for.
+#[derive(Clone, Debug)]
+pub(super) struct Want {
+    pub contract: Arc<Contract>,
+    /// The definition's key on the nodes.
+    pub pointer: String,
+    /// The label that a node must have.
+    pub pool: Arc<str>,
+    /// A node that has been tried.
+    pub not: Option<usize>,
+}
+
 #[derive(Debug)]
 struct Waiter {
-    contract: Arc<Contract>,
-    pointer: String,
+    want: Want,
     grant: oneshot::Sender<Result<Grant, Refusal>>,
 }
 
@@ -93,23 +114,28 @@ struct Waiter {
 #[derive(Debug)]
 pub(super) struct Grant {
     pub shared: Arc<Shared>,
-    pub node: usize,
+    pub peer: Arc<Peer>,
     wedged: bool,
     ended: bool,
 }
 
 impl Shared {
-    pub(super) fn new(options: Options, clients: Vec<Client>) -> Self {
-        let nodes: Vec<_> = options.nodes.iter().map(|node| Entry::new(&node.name, node.slots, &options)).collect();
+    /// Nodes that nobody has probed.
+    pub(super) fn new(options: Options, nodes: BTreeMap<usize, Entry>) -> Self {
         Self {
-            clients,
-            nudges: nodes.iter().map(|_| Notify::new()).collect(),
+            relisted: Notify::new(),
             changed: watch::Sender::new(0),
             solves: TaskTracker::new(),
-            table: Mutex::new(Table { nodes, waiting: VecDeque::new(), turn: 0 }),
+            table: Mutex::new(Table { next: nodes.len(), nodes, waiting: VecDeque::new(), turn: 0 }),
+            budget: Mutex::new(Budget::new(options.retries)),
             prepared: Mutex::new(HashMap::new()),
             options,
         }
+    }
+
+    /// The budget of second tries.
+    pub(super) fn budget<R>(&self, ask: impl FnOnce(&mut Budget, Instant) -> R) -> R {
+        ask(&mut lock(&self.budget), Instant::now())
     }
 
     /// The fixed parts of a contract's requests, made at its first use and kept as long as the contract.
@@ -134,16 +160,20 @@ impl Shared {
     /// Changes one node, serves the queue, and announces what others have cached.
     pub(super) fn update<R>(self: &Arc<Self>, node: usize, change: impl FnOnce(&mut Entry) -> R) -> R {
         let mut table = lock(&self.table);
-        let before = table.nodes[node].standing();
-        let result = change(&mut table.nodes[node]);
-        let (after, why) = (table.nodes[node].standing(), table.nodes[node].health.why().map(str::to_owned));
-        let name = Arc::clone(&table.nodes[node].name);
+        let entry = table.entry(node);
+        let before = entry.standing();
+        let result = change(entry);
+        let (after, why) = (entry.standing(), entry.health.why().map(str::to_owned));
+        let name = Arc::clone(&entry.peer.name);
+        if entry.is_gone() {
+            table.nodes.remove(&node);
+        }
         let undelivered = table.serve(self);
         drop(table);
         // Their guards take the lock when they fall.
         drop(undelivered);
         if before != after {
-            self.changed.send_modify(|count| *count += 1);
+            self.announce();
         }
         if before.0 != after.0 {
             tracing::info!(node = &*name, from = ?before.0, to = ?after.0, why, "a node changed its state");
@@ -151,28 +181,81 @@ impl Shared {
         result
     }
 
-    /// Takes a slot, or a place in the queue.
-    pub(super) fn ask(self: &Arc<Self>, contract: &Arc<Contract>, pointer: &str) -> Asked {
+    /// Changes the list of nodes, serves the queue, and tells the driver and those who keep readiness.
+    pub(super) fn relist<R>(self: &Arc<Self>, change: impl FnOnce(&mut Table) -> R) -> R {
         let mut table = lock(&self.table);
-        match table.choose(contract, pointer) {
-            Choice::Take(node) => Asked::Granted(table.grant(self, node)),
-            Choice::Refuse(refusal) => Asked::Refused(refusal),
-            Choice::Wait => {
+        let result = change(&mut table);
+        table.nodes.retain(|_, entry| !entry.is_gone());
+        let undelivered = table.serve(self);
+        drop(table);
+        drop(undelivered);
+        self.relisted.notify_one();
+        self.announce();
+        result
+    }
+
+    /// Tells those who keep readiness that it may have changed.
+    pub(super) fn announce(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// A slot at once, or in turn until the given time.
+    ///
+    /// Cancel safety: dropping it leaves the queue, and gives back a slot that has just been granted.
+    pub(super) async fn slot(self: &Arc<Self>, want: &Want, until: Instant) -> Result<Grant, Refusal> {
+        let mut granted = match self.ask(want) {
+            Asked::Granted(grant) => return Ok(grant),
+            Asked::Refused(refusal) => return Err(refusal),
+            Asked::Queued(granted) => granted,
+        };
+        let answer = tokio::time::timeout_at(until.into(), &mut granted).await;
+        // A grant that was on its way when the time was up is as good as one in time.
+        let answer = match answer {
+            Ok(answer) => answer.ok(),
+            Err(_elapsed) => granted.try_recv().ok(),
+        };
+        if let Some(answer) = answer {
+            return answer;
+        }
+        // Closed first: a place in the queue that is given up is not counted as waiting.
+        granted.close();
+        Err(self.read(|table| table.busy(want)))
+    }
+
+    /// Takes a slot, or a place in the queue.
+    fn ask(self: &Arc<Self>, want: &Want) -> Asked {
+        let mut table = lock(&self.table);
+        match table.choose(want) {
+            Found::Take(node) => Asked::Granted(table.grant(self, node)),
+            Found::Refuse(refusal) => Asked::Refused(refusal),
+            Found::Wait => {
                 table.waiting.retain(|waiter| !waiter.grant.is_closed());
                 if table.waiting.len() >= self.options.waiting_max {
-                    return Asked::Refused(table.busy(contract));
+                    return Asked::Refused(table.busy(want));
                 }
                 let (grant, granted) = oneshot::channel();
-                let waiter = Waiter { contract: Arc::clone(contract), pointer: pointer.to_owned(), grant };
-                table.waiting.push_back(waiter);
+                table.waiting.push_back(Waiter { want: want.clone(), grant });
                 Asked::Queued(granted)
             }
         }
     }
+
+    /// A slot of this node, for its canary; none where none is free.
+    pub(super) fn slot_of(self: &Arc<Self>, node: usize) -> Option<Grant> {
+        let mut table = lock(&self.table);
+        (table.entry(node).free(Instant::now()) > 0).then(|| table.grant(self, node))
+    }
+}
+
+/// The node that was found, by its number, or why there is none.
+enum Found {
+    Take(usize),
+    Wait,
+    Refuse(Refusal),
 }
 
 /// What came of asking for a slot.
-pub(super) enum Asked {
+enum Asked {
     Granted(Grant),
     Refused(Refusal),
     Queued(oneshot::Receiver<Result<Grant, Refusal>>),
@@ -186,16 +269,41 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 // === impl Table ===
 
 impl Table {
-    fn choose(&mut self, contract: &Contract, pointer: &str) -> Choice {
-        let candidates: Vec<_> = self.nodes.iter_mut().map(|entry| entry.candidate(contract, pointer)).collect();
-        pool::choose(&candidates, self.turn)
+    pub(super) fn entry(&mut self, node: usize) -> &mut Entry {
+        self.nodes.get_mut(&node).expect("an entry stays for as long as a solve or a watch refers to it")
+    }
+
+    /// One more node, under a new number.
+    pub(super) fn insert(&mut self, entry: impl FnOnce(usize) -> Entry) {
+        self.nodes.insert(self.next, entry(self.next));
+        self.next += 1;
+    }
+
+    /// Those that a solve may go to, as far as labels and an earlier try say.
+    fn eligible<'a>(&'a mut self, want: &'a Want) -> impl Iterator<Item = (&'a usize, &'a mut Entry)> {
+        let may = |id: &usize, entry: &Entry| want.not != Some(*id) && entry.serves_pool(&want.pool);
+        self.nodes.iter_mut().filter(move |(id, entry)| may(id, entry))
+    }
+
+    fn choose(&mut self, want: &Want) -> Found {
+        let (turn, now) = (self.turn, Instant::now());
+        let (ids, candidates): (Vec<_>, Vec<_>) =
+            self.eligible(want).map(|(id, entry)| (*id, entry.candidate(want, now))).unzip();
+        // The turn is the number of the node that is next; among those that may be chosen it is the first from there.
+        let turn = ids.iter().position(|id| *id >= turn).unwrap_or(0);
+        match pool::choose(&candidates, turn) {
+            Choice::Take(at) => Found::Take(ids[at]),
+            Choice::Wait => Found::Wait,
+            Choice::Refuse(refusal) => Found::Refuse(refusal),
+        }
     }
 
     fn grant(&mut self, shared: &Arc<Shared>, node: usize) -> Grant {
-        let taken = self.nodes[node].slots.take();
+        let taken = self.entry(node).slots.take();
         debug_assert!(taken, "only a node with a free slot is chosen");
         self.turn = node + 1;
-        Grant { shared: Arc::clone(shared), node, wedged: false, ended: false }
+        let peer = Arc::clone(&self.entry(node).peer);
+        Grant { shared: Arc::clone(shared), peer, wedged: false, ended: false }
     }
 
     /// Gives what is free to those who wait, in their order. One that cannot be served does not hold up those behind
@@ -206,10 +314,10 @@ impl Table {
             if waiter.grant.is_closed() {
                 continue;
             }
-            let answer = match self.choose(&waiter.contract, &waiter.pointer) {
-                Choice::Take(node) => Ok(self.grant(shared, node)),
-                Choice::Refuse(refusal) => Err(refusal),
-                Choice::Wait => {
+            let answer = match self.choose(&waiter.want) {
+                Found::Take(node) => Ok(self.grant(shared, node)),
+                Found::Refuse(refusal) => Err(refusal),
+                Found::Wait => {
                     self.waiting.push_back(waiter);
                     continue;
                 }
@@ -220,9 +328,9 @@ impl Table {
     }
 
     /// What those are told who may not wait, or have waited long enough.
-    pub(super) fn busy(&mut self, contract: &Contract) -> Refusal {
-        let fits = self.nodes.iter_mut().filter_map(|entry| {
-            let fits = entry.missing(contract).is_some_and(|missing| missing.is_empty());
+    fn busy(&mut self, want: &Want) -> Refusal {
+        let fits = self.eligible(want).filter_map(|(_, entry)| {
+            let fits = entry.missing(&want.contract).is_some_and(|missing| missing.is_empty());
             fits.then_some(entry.slots)
         });
         let (slots, wedged) =
@@ -231,10 +339,11 @@ impl Table {
         Refusal::AllBusy { slots, wedged, waiting }
     }
 
-    pub(super) fn attestation(&mut self, contract: &Contract) -> Attestation {
-        let mut attestation = Attestation { total: self.nodes.len(), ..Attestation::default() };
+    pub(super) fn attestation(&mut self, contract: &Contract, pool: &str) -> Attestation {
+        let mut attestation = Attestation::default();
         let mut closest: Option<Arc<Vec<String>>> = None;
-        for entry in &mut self.nodes {
+        for entry in self.nodes.values_mut().filter(|entry| entry.serves_pool(pool)) {
+            attestation.total += 1;
             let Some(missing) = entry.missing(contract) else { continue };
             attestation.known += 1;
             let serves = matches!(entry.health.state(), State::Up | State::Asleep | State::Suspect);
@@ -247,27 +356,41 @@ impl Table {
         attestation
     }
 
+    /// The numbers of nodes that have left the list and still have something to finish.
+    pub(super) fn retired(&self) -> Vec<usize> {
+        self.nodes.values().filter(|entry| entry.retired).map(|entry| entry.peer.id).collect()
+    }
+
+    /// Nodes on the list.
+    pub(super) fn listed(&self) -> impl Iterator<Item = &Entry> {
+        self.nodes.values().filter(|entry| !entry.retired)
+    }
+
     /// Whether too few nodes would be left if one more were put out of service for failed solves: at least half of
     /// them stay, and a lone one always.
     pub(super) fn may_eject(&self) -> bool {
-        let out = self.nodes.iter().filter(|entry| entry.health.state() == State::Down).count();
-        (out + 1) * 2 <= self.nodes.len()
+        let out = self.listed().filter(|entry| entry.health.state() == State::Down).count();
+        (out + 1) * 2 <= self.listed().count()
     }
 
     /// Solves under way whose callers still wait.
     pub(super) fn running(&self) -> u32 {
-        self.nodes.iter().map(|entry| entry.slots.outstanding() - entry.slots.wedged()).sum()
+        self.nodes.values().map(|entry| entry.slots.running()).sum()
     }
 }
 
 // === impl Entry ===
 
 impl Entry {
-    fn new(name: &str, slots: Option<u32>, options: &Options) -> Self {
+    /// One that nobody has probed.
+    pub(super) fn new(peer: Arc<Peer>, listed: Listed, options: &Options) -> Self {
         Self {
-            name: name.into(),
-            health: Node::new(options.rules),
-            slots: Slots::new(slots.unwrap_or(1)),
+            health: Node::new(options.rules, peer.id as u64),
+            slots: Slots::new(listed.slots.unwrap_or(1)),
+            peer,
+            listed,
+            retired: false,
+            watched: false,
             features: Features::default(),
             installed: None,
             asked_at: None,
@@ -277,6 +400,23 @@ impl Entry {
             held: VecDeque::new(),
             memo: HashMap::new(),
         }
+    }
+
+    /// Whether nothing refers to it any more.
+    fn is_gone(&self) -> bool {
+        self.retired && !self.watched && self.slots.are_unheld()
+    }
+
+    /// Whether it is on the list and has the label.
+    fn serves_pool(&self, pool: &str) -> bool {
+        !self.retired && self.listed.pools.iter().any(|label| label == pool)
+    }
+
+    /// Slots that may be taken now: fewer than are idle while the node is on trial or has just come back.
+    fn free(&self, now: Instant) -> u32 {
+        let open = self.health.open_slots(self.slots.total(), now);
+        // Those of solves past their deadline do not count: on trial it is the one of the trial that does.
+        self.slots.free().min(open.saturating_sub(self.slots.running()))
     }
 
     /// Takes down what the node says it has.
@@ -303,12 +443,12 @@ impl Entry {
         Some(missing)
     }
 
-    fn candidate(&mut self, contract: &Contract, pointer: &str) -> Candidate {
+    fn candidate(&mut self, want: &Want, now: Instant) -> Candidate {
         Candidate {
             state: self.health.state(),
-            missing: self.missing(contract).map(|missing| missing.to_vec()),
-            warm: self.holds(pointer),
-            free: self.slots.free(),
+            missing: self.missing(&want.contract).map(|missing| missing.to_vec()),
+            warm: self.holds(&want.pointer),
+            free: self.free(now),
             outstanding: self.slots.outstanding(),
         }
     }
@@ -333,8 +473,9 @@ impl Entry {
 
     /// A solve was answered: the node is warm, and works.
     pub(super) fn answered(&mut self) {
-        self.solved_at = Some(Instant::now());
-        self.health.answered();
+        let now = Instant::now();
+        self.solved_at = Some(now);
+        self.health.answered(now);
     }
 
     /// Keeps the quickest small solve that went well, to try the node with when its slots have got stuck.
@@ -347,13 +488,14 @@ impl Entry {
     pub(super) fn view(&self) -> NodeView {
         let installed = self.installed.as_ref().map(|(_, installed)| installed);
         NodeView {
-            name: self.name.to_string(),
+            name: self.peer.name.to_string(),
+            pools: self.listed.pools.clone(),
             state: self.health.state(),
             why: self.health.why().map(str::to_owned),
             rhino: installed.map(|installed| installed.set.rhino.clone()),
             compute: installed.and_then(|installed| installed.compute.clone()),
             slots: self.slots.total(),
-            free: self.slots.free(),
+            free: self.free(Instant::now()),
             wedged: self.slots.wedged(),
             plugins_hash: installed.map(|installed| installed.hash().to_string()),
             features: self.features,
@@ -376,7 +518,7 @@ impl Grant {
     pub(super) fn wedge(&mut self) {
         if !self.wedged {
             self.wedged = true;
-            self.shared.update(self.node, |entry| entry.slots.wedge());
+            self.shared.update(self.peer.id, |entry| entry.slots.wedge());
         }
     }
 
@@ -384,11 +526,11 @@ impl Grant {
     pub(super) fn abandon(mut self) {
         self.ended = true;
         let wedged = self.wedged;
-        self.shared.update(self.node, |entry| {
+        self.shared.update(self.peer.id, |entry| {
             entry.slots.abandon(wedged);
             entry.abandoned_at = Some(Instant::now());
         });
-        self.shared.nudges[self.node].notify_one();
+        self.peer.nudge.notify_one();
     }
 }
 
@@ -396,7 +538,7 @@ impl Drop for Grant {
     fn drop(&mut self) {
         if !self.ended {
             let wedged = self.wedged;
-            self.shared.update(self.node, |entry| entry.slots.release(wedged));
+            self.shared.update(self.peer.id, |entry| entry.slots.release(wedged));
         }
     }
 }

@@ -15,6 +15,8 @@ use super::*;
 use crate::rhino::classify::Nonsense;
 use crate::rhino::protocol::Source;
 
+mod pool;
+
 const SOLVE: &str = "/grasshopper";
 const LONG: Duration = Duration::from_secs(20);
 
@@ -39,7 +41,7 @@ impl Bench {
             let key = config.api_key.as_deref().and_then(Key::new);
             let stand_in = simnode::Node::start(config).await.unwrap();
             let url = format!("{}/", stand_in.url());
-            options.nodes.push(NodeOptions { name: format!("n{at}"), url, key, slots: None });
+            options.nodes.push(NodeOptions { name: format!("n{at}"), url, key, slots: None, pools: Vec::new() });
             stand_ins.push(stand_in);
         }
         tune(&mut options);

@@ -65,7 +65,12 @@ impl TestGateway {
         for (index, node) in setup.nodes.into_iter().enumerate() {
             let slots = u32::try_from(node.children).ok();
             let running = simnode::Node::start(node).await.unwrap();
-            config.nodes.push(Node { name: format!("node-{}", index + 1), url: running.url(), slots });
+            config.nodes.push(Node {
+                name: format!("node-{}", index + 1),
+                url: running.url(),
+                slots,
+                pools: Vec::new(),
+            });
             nodes.push(running);
         }
         if let Some(edit) = setup.config {
