@@ -20,6 +20,7 @@ use crate::nodes::Nodes;
 use crate::registry::Registry;
 
 pub mod health;
+pub mod operate;
 
 pub use health::Health;
 

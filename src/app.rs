@@ -10,17 +10,20 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Admin};
-use crate::config::{self, AuthMode, Config, Secret};
+use self::nodes_file::Follow;
+use crate::admin::{self, Admin, operate};
+use crate::config::{AdminListen, AuthMode, Config, Secret};
 use crate::gateway::authorize::Access;
 use crate::gateway::body::Bounds;
 use crate::gateway::{self, Parts, forward};
 use crate::nodes::node::Rules;
-use crate::nodes::{Driver, NodeOptions, Nodes, Options, budget};
+use crate::nodes::{Driver, Nodes, Options, budget};
 use crate::registry::Registry;
 use crate::rhino::client::Key;
 use crate::seats::Seats;
 use crate::server::{self, Front, Limits};
+
+mod nodes_file;
 
 /// A gateway that is bound to its address and has loaded its registry, but does not serve yet.
 #[derive(Debug)]
@@ -31,6 +34,9 @@ pub struct App {
     registry: Registry,
     admin: Admin,
     driver: Driver,
+    /// The operators' own listener, and what answers there.
+    operators: Option<(TcpListener, Front)>,
+    nodes_file: Option<Follow>,
     limits: Limits,
 }
 
@@ -56,10 +62,17 @@ impl App {
         if access == Access::Keys && keys == 0 {
             tracing::warn!("nobody can call: tenants.json holds no service key (make one with `appserver key`)");
         }
-        let (nodes, driver) = Nodes::new(node_options(config, node_key)?)?;
+        let key = key(node_key)?;
+        let (nodes, driver) = Nodes::new(node_options(config, key.as_ref()))?;
+        let follow = |nodes: Nodes| Follow::new(&config.nodes_file, config.nodes.clone(), key, nodes);
+        let nodes_file = config.nodes_file.is_set().then(|| follow(nodes.clone()));
         let listener = bind(config.server.listen).await?;
         let address = listener.local_addr()?;
         let admin = Admin::new(registry.clone(), nodes.clone());
+        let operators = match config.admin.listen {
+            AdminListen::Off => None,
+            AdminListen::At(address) => Some((bind(address).await?, operate::front(admin.clone(), nodes.clone()))),
+        };
         let body = &config.body;
         let seats = Seats::new();
         gateway::seats::apply(&seats, &registry.current());
@@ -84,12 +97,17 @@ impl App {
             header_timeout: Duration::from_secs(config.server.header_timeout_sec),
             drain: Duration::from_secs(config.server.drain_sec),
         };
-        Ok(Self { listener, address, front, registry, admin, driver, limits })
+        Ok(Self { listener, address, front, registry, admin, driver, operators, nodes_file, limits })
     }
 
     /// Where it listens, with the port that was really taken.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where operators are answered, if anywhere.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.operators.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
     }
 
     /// A handle that tells what is ready, also after `run` has taken the rest.
@@ -115,28 +133,37 @@ impl App {
                 admin.drain();
             })
         };
+        let follow = self.nodes_file.map(|follow| tokio::spawn(end.clone().run_until_cancelled_owned(follow.run())));
+        // Operators are answered for as long as callers are.
+        let operators = self
+            .operators
+            .map(|(listener, front)| tokio::spawn(server::serve(listener, front, self.limits, end.clone())));
         let drained = server::serve(self.listener, self.front, self.limits, stop).await;
         end.cancel();
+        let followed = join(follow).await;
+        let operated = join(operators).await;
         let watched = tokio::time::timeout(self.limits.drain, watch).await;
         let announced = announce.await;
-        drained && watched.is_ok_and(|joined| joined.is_ok()) && announced.is_ok()
+        drained && followed && operated && watched.is_ok_and(|joined| joined.is_ok()) && announced.is_ok()
     }
 }
 
-fn node_options(config: &Config, key: Option<Secret>) -> anyhow::Result<Options> {
-    let key = match key {
-        Some(key) => Some(Key::new(key.expose()).context("RHINO_COMPUTE_KEY has characters that no header can carry")?),
-        None => None,
-    };
-    let node = |node: &config::Node| NodeOptions {
-        name: node.name.clone(),
-        url: node.url.clone(),
-        key: key.clone(),
-        slots: node.slots,
-        pools: node.pools.clone(),
-    };
-    Ok(Options {
-        nodes: config.nodes.iter().map(node).collect(),
+/// Whether a task that may not be there has ended without a defect.
+async fn join<R>(task: Option<JoinHandle<R>>) -> bool {
+    match task {
+        Some(task) => task.await.is_ok(),
+        None => true,
+    }
+}
+
+fn key(key: Option<Secret>) -> anyhow::Result<Option<Key>> {
+    let Some(key) = key else { return Ok(None) };
+    Key::new(key.expose()).context("RHINO_COMPUTE_KEY has characters that no header can carry").map(Some)
+}
+
+fn node_options(config: &Config, key: Option<&Key>) -> Options {
+    Options {
+        nodes: config.nodes.iter().map(|node| nodes_file::options(node, key)).collect(),
         probe_interval: Duration::from_secs(config.probe.interval_sec),
         probe_timeout: Duration::from_secs(config.probe.timeout_sec),
         ask_interval: Duration::from_secs(config.probe.attest_interval_sec),
@@ -150,7 +177,7 @@ fn node_options(config: &Config, key: Option<Secret>) -> anyhow::Result<Options>
         },
         retries: budget::Rules { percent: config.retry.percent_max, floor: config.retry.floor },
         ..Options::default()
-    })
+    }
 }
 
 fn access(config: &Config, consent: Consent) -> anyhow::Result<Access> {

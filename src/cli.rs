@@ -16,6 +16,7 @@ mod dev;
 mod inspect;
 mod key;
 mod matrix;
+mod node;
 mod schema;
 mod serve;
 
@@ -49,6 +50,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Show which version can be solved on which node, and why not.
     Matrix(matrix::Args),
+    /// Show the nodes of a running gateway, drain one, take it back.
+    Node(node::Args),
     /// Print the JSON Schema of a file of the registry.
     Schema(schema::Args),
     /// Show each setting and where its value came from.
@@ -95,6 +98,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Serve(args) => serve::run(&args, config),
         Command::Inspect(args) => inspect::run(&args, json),
         Command::Matrix(args) => matrix::run(&args, json),
+        Command::Node(args) => node::run(&args, json),
         Command::Schema(args) => Ok(schema::run(&args)),
         Command::Config => config_command::run(json, config),
         Command::Key(args) => key::run(&args, json),

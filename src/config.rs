@@ -23,6 +23,8 @@ pub struct Config {
     pub probe: Probe,
     pub recovery: Recovery,
     pub retry: Retry,
+    pub admin: Admin,
+    pub nodes_file: NodesFile,
     pub log: Log,
     /// The Rhino.Compute servers.
     #[serde(rename = "node")]
@@ -106,6 +108,31 @@ pub struct Recovery {
 pub struct Retry {
     pub percent_max: u32,
     pub floor: u32,
+}
+
+/// Where operators change things.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    pub listen: AdminListen,
+}
+
+/// A listener that may be absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum AdminListen {
+    #[default]
+    Off,
+    At(SocketAddr),
+}
+
+/// A list of nodes beside the configuration, followed while the gateway runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodesFile {
+    /// Empty where there is none.
+    pub path: PathBuf,
+    pub poll_sec: u64,
 }
 
 /// What is logged, and how.
@@ -200,6 +227,12 @@ impl Default for Retry {
     }
 }
 
+impl Default for NodesFile {
+    fn default() -> Self {
+        Self { path: PathBuf::new(), poll_sec: 2 }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".to_owned(), format: LogFormat::Auto }
@@ -227,6 +260,7 @@ impl Config {
         at_least_one("probe.interval_sec", self.probe.interval_sec);
         at_least_one("probe.timeout_sec", self.probe.timeout_sec);
         at_least_one("probe.attest_interval_sec", self.probe.attest_interval_sec);
+        at_least_one("nodes_file.poll_sec", self.nodes_file.poll_sec);
         at_least_one("recovery.ejection_sec", self.recovery.ejection_sec);
         if self.recovery.ejection_sec_max < self.recovery.ejection_sec {
             faults.push("`recovery.ejection_sec_max` must be at least `recovery.ejection_sec`".to_owned());
@@ -234,20 +268,74 @@ impl Config {
         if self.recovery.slow_start_sec < self.recovery.slow_start_first_sec {
             faults.push("`recovery.slow_start_sec` must be at least `recovery.slow_start_first_sec`".to_owned());
         }
+        if matches!(self.admin.listen, AdminListen::At(address) if !address.ip().is_loopback()) {
+            faults.push("`admin.listen` must be a loopback address: nobody is asked for a key there".to_owned());
+        }
         if self.retry.percent_max > 100 {
             faults.push("`retry.percent_max` must be at most 100: a solve is sent a second time at most".to_owned());
         }
         if self.body.in_flight_bytes_max < self.body.bytes_max {
             faults.push("`body.in_flight_bytes_max` must be at least `body.bytes_max`".to_owned());
         }
-        let mut names = std::collections::BTreeSet::new();
-        for (index, node) in self.nodes.iter().enumerate() {
-            faults.extend(node.check().map(|fault| format!("`node[{index}]` ({}): {fault}", node.name)));
-            if !names.insert(&node.name) {
-                faults.push(format!("two nodes are named `{}`", node.name));
-            }
-        }
+        faults.extend(check_nodes(&self.nodes, &[]));
         faults
+    }
+}
+
+/// What is wrong with a list of nodes that stands beside another.
+fn check_nodes(nodes: &[Node], others: &[Node]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut names: std::collections::BTreeSet<_> = others.iter().map(|node| &node.name).collect();
+    for (index, node) in nodes.iter().enumerate() {
+        faults.extend(node.check().map(|fault| format!("`node[{index}]` ({}): {fault}", node.name)));
+        if !names.insert(&node.name) {
+            faults.push(format!("two nodes are named `{}`", node.name));
+        }
+    }
+    faults
+}
+
+impl TryFrom<String> for AdminListen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let address = text.parse().map_err(|error| format!("`{text}` is neither an address nor `off`: {error}"))?;
+        Ok(Self::At(address))
+    }
+}
+
+impl From<AdminListen> for String {
+    fn from(listen: AdminListen) -> Self {
+        match listen {
+            AdminListen::Off => "off".to_owned(),
+            AdminListen::At(address) => address.to_string(),
+        }
+    }
+}
+
+impl NodesFile {
+    /// Whether there is one.
+    pub fn is_set(&self) -> bool {
+        !self.path.as_os_str().is_empty()
+    }
+
+    /// The nodes that such a file lists beside others.
+    ///
+    /// # Errors
+    /// When it is no list of nodes, or the list has faults: all of them. A file without a list is no empty list, as one
+    /// that has just been cut off has none; `node = []` is.
+    pub fn parse(text: &str, others: &[Node]) -> Result<Vec<Node>, String> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Listed {
+            node: Vec<Node>,
+        }
+        let listed: Listed = toml::from_str(text).map_err(|error| error.to_string())?;
+        let faults = check_nodes(&listed.node, others);
+        if faults.is_empty() { Ok(listed.node) } else { Err(faults.join("; ")) }
     }
 }
 

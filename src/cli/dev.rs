@@ -36,11 +36,14 @@ pub(super) fn run(args: &Args, file: Option<PathBuf>) -> anyhow::Result<Exit> {
         let app = build(&settings, consent).await?;
         let stop = CancellationToken::new();
         let signalled = tokio::spawn(stop_on_signal(stop.clone()));
-        let (address, admin) = (app.address(), app.admin());
+        let (address, operators, admin) = (app.address(), app.admin_address(), app.admin());
         let registry = app.registry();
         let served = tokio::spawn(app.run(stop));
         let health = until_ready(|| admin.health()).await;
         print(banner(address, &settings, &health, &registry, stand_in.is_some()));
+        if let Some(operators) = operators {
+            print(format_args!("Nodes: appserver node list --url http://{operators}"));
+        }
         let drained = served.await?;
         if let Some(node) = stand_in {
             node.stop().await;

@@ -31,6 +31,20 @@ pub enum State {
     Draining,
 }
 
+impl State {
+    /// The word that stands for it in JSON, logs and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Asleep => "asleep",
+            Self::Suspect => "suspect",
+            Self::Down => "down",
+            Self::Draining => "draining",
+        }
+    }
+}
+
 /// What a probe saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {

@@ -10,6 +10,8 @@ mod http;
 #[cfg(test)]
 mod nodes;
 #[cfg(test)]
+mod pool;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod seats;

@@ -21,11 +21,13 @@ pub(crate) struct TestGateway {
     pub(crate) base: String,
     pub(crate) address: std::net::SocketAddr,
     pub(crate) admin: Admin,
+    /// The operators' own listener, where there is one.
+    pub(crate) operators: Option<String>,
     pub(crate) nodes: Vec<Running>,
     pub(crate) client: reqwest::Client,
     stop: CancellationToken,
     served: Option<JoinHandle<bool>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What a test changes of the usual.
@@ -77,15 +79,21 @@ impl TestGateway {
             edit(&mut config);
         }
         let app = App::build(&config, None, Consent::default()).await.unwrap();
+        let operators = app.admin_address().map(|address| format!("http://{address}"));
         let (address, admin, stop) = (app.address(), app.admin(), CancellationToken::new());
         let served = tokio::spawn(app.run(stop.clone()));
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(1)).build().unwrap();
         let base = format!("http://{address}");
-        let gateway = Self { base, address, admin, nodes, client, stop, served: Some(served), _folder: folder };
+        let gateway = Self { base, address, admin, operators, nodes, client, stop, served: Some(served), folder };
         if !gateway.nodes.is_empty() && !setup.unready {
             gateway.until(Health::serves).await;
         }
         gateway
+    }
+
+    /// The registry's folder.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder.path().join("registry")
     }
 
     /// Waits, within a bound, until the health is as wanted.
@@ -151,7 +159,7 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    async fn of(response: reqwest::Response) -> Self {
+    pub(crate) async fn of(response: reqwest::Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Self { status, headers, text: response.text().await.unwrap() }
     }

@@ -1,0 +1,66 @@
+//! What operators may change while the gateway runs, on a listener of its own: `/admin/nodes`.
+//!
+//! Invariant: it asks for no key, so it answers only on a loopback address and only what was sent to it as such: a page
+//! in a browser on the same computer can neither send its forms here nor reach it under another name.
+
+use std::convert::Infallible;
+
+use http::{HeaderValue, Method, StatusCode, Uri, header};
+
+use super::{Admin, Path, respond, text};
+use crate::gateway::{Request, Response};
+use crate::nodes::{NodeView, Nodes};
+
+/// The operator's listener: what changes something, and all that [`Admin`] answers.
+pub fn front(admin: Admin, nodes: Nodes) -> Path {
+    Path::new(tower::service_fn(move |request: Request| {
+        let answer = answer(&admin, &nodes, &request);
+        async move { Ok::<_, Infallible>(answer) }
+    }))
+}
+
+fn answer(admin: &Admin, nodes: &Nodes, request: &Request) -> Response {
+    if !is_local(request) {
+        return text(StatusCode::FORBIDDEN, "only for programs on this computer, under its own name\n".to_owned());
+    }
+    let path = request.uri().path();
+    let Some(rest) = path.strip_prefix("/admin/nodes") else {
+        let unknown = || text(StatusCode::NOT_FOUND, "there is nothing at this address\n".to_owned());
+        return admin.answer(request).unwrap_or_else(unknown);
+    };
+    let words: Vec<&str> = rest.split('/').skip(1).collect();
+    match (request.method(), words.as_slice()) {
+        (&Method::GET, []) if rest.is_empty() => json(&nodes.view()),
+        (&Method::POST, [name, "drain"]) => ordered(nodes.drain(name).as_ref()),
+        (&Method::POST, [name, "resume"]) => ordered(nodes.resume(name).as_ref()),
+        (_, []) if rest.is_empty() => not_allowed("GET"),
+        (_, [_, "drain" | "resume"]) => not_allowed("POST"),
+        _ => text(StatusCode::NOT_FOUND, "there is nothing at this address\n".to_owned()),
+    }
+}
+
+fn ordered(view: Option<&NodeView>) -> Response {
+    let unknown = || text(StatusCode::NOT_FOUND, "no node has this name\n".to_owned());
+    view.map_or_else(unknown, json)
+}
+
+fn not_allowed(allow: &'static str) -> Response {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("{allow}\n"));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+fn json(value: &impl serde::Serialize) -> Response {
+    respond(StatusCode::OK, "application/json", serde_json::to_vec(value).unwrap_or_default())
+}
+
+/// Whether a request names this computer as its host, and comes from no page.
+fn is_local(request: &Request) -> bool {
+    let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<Uri>().ok());
+    let host = request.uri().host().map(str::to_owned).or_else(|| named?.host().map(str::to_owned));
+    let local = host.is_some_and(|host| {
+        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    });
+    local && !request.headers().contains_key(header::ORIGIN)
+}
