@@ -15,6 +15,7 @@ mod config_command;
 mod dev;
 mod inspect;
 mod key;
+mod load;
 mod matrix;
 mod node;
 mod schema;
@@ -56,6 +57,8 @@ enum Command {
     Schema(schema::Args),
     /// Show each setting and where its value came from.
     Config,
+    /// Send solves to a gateway, and tell how it took them.
+    Load(load::Args),
     /// Make a service key, and the entry for tenants.json.
     Key(key::Args),
 }
@@ -101,6 +104,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Node(args) => node::run(&args, json),
         Command::Schema(args) => Ok(schema::run(&args)),
         Command::Config => config_command::run(json, config),
+        Command::Load(args) => load::run(&args, json),
         Command::Key(args) => key::run(&args, json),
     };
     outcome.unwrap_or_else(|error| {

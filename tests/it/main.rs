@@ -8,6 +8,8 @@ mod health;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod nodes;
 #[cfg(test)]
 mod pool;
