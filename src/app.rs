@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::nodes_file::Follow;
+use self::warm::Warm;
 use crate::admin::{self, Admin, operate};
 use crate::config::{AdminListen, AuthMode, Config, Secret};
 use crate::gateway::authorize::Access;
@@ -24,6 +25,7 @@ use crate::seats::Seats;
 use crate::server::{self, Front, Limits};
 
 mod nodes_file;
+mod warm;
 
 /// A gateway that is bound to its address and has loaded its registry, but does not serve yet.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub struct App {
     /// The operators' own listener, and what answers there.
     operators: Option<(TcpListener, Front)>,
     nodes_file: Option<Follow>,
+    warm: Option<Warm>,
     limits: Limits,
 }
 
@@ -68,6 +71,8 @@ impl App {
         let nodes_file = config.nodes_file.is_set().then(|| follow(nodes.clone()));
         let listener = bind(config.server.listen).await?;
         let address = listener.local_addr()?;
+        let warm = || Warm::new(registry.clone(), nodes.clone(), config.warm.at_once);
+        let warm = config.warm.enabled.then(warm);
         let admin = Admin::new(registry.clone(), nodes.clone());
         let operators = match config.admin.listen {
             AdminListen::Off => None,
@@ -97,7 +102,7 @@ impl App {
             header_timeout: Duration::from_secs(config.server.header_timeout_sec),
             drain: Duration::from_secs(config.server.drain_sec),
         };
-        Ok(Self { listener, address, front, registry, admin, driver, operators, nodes_file, limits })
+        Ok(Self { listener, address, front, registry, admin, driver, operators, nodes_file, warm, limits })
     }
 
     /// Where it listens, with the port that was really taken.
@@ -134,6 +139,8 @@ impl App {
             })
         };
         let follow = self.nodes_file.map(|follow| tokio::spawn(end.clone().run_until_cancelled_owned(follow.run())));
+        // What goes away needs no verdict any more.
+        let warm = self.warm.map(|warm| tokio::spawn(stop.clone().run_until_cancelled_owned(warm.run())));
         // Operators are answered for as long as callers are.
         let operators = self
             .operators
@@ -142,9 +149,10 @@ impl App {
         end.cancel();
         let followed = join(follow).await;
         let operated = join(operators).await;
+        let warmed = join(warm).await;
         let watched = tokio::time::timeout(self.limits.drain, watch).await;
         let announced = announce.await;
-        drained && followed && operated && watched.is_ok_and(|joined| joined.is_ok()) && announced.is_ok()
+        drained && followed && operated && warmed && watched.is_ok_and(|joined| joined.is_ok()) && announced.is_ok()
     }
 }
 
@@ -175,6 +183,7 @@ fn node_options(config: &Config, key: Option<&Key>) -> Options {
             slow_start: Duration::from_secs(config.recovery.slow_start_sec),
             ..Rules::default()
         },
+        warming: config.warm.enabled,
         retries: budget::Rules { percent: config.retry.percent_max, floor: config.retry.floor },
         ..Options::default()
     }

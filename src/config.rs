@@ -25,6 +25,7 @@ pub struct Config {
     pub retry: Retry,
     pub admin: Admin,
     pub nodes_file: NodesFile,
+    pub warm: Warm,
     pub log: Log,
     /// The Rhino.Compute servers.
     #[serde(rename = "node")]
@@ -135,6 +136,14 @@ pub struct NodesFile {
     pub poll_sec: u64,
 }
 
+/// What a version must show before it is called ready.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Warm {
+    pub enabled: bool,
+    pub at_once: usize,
+}
+
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -233,6 +242,12 @@ impl Default for NodesFile {
     }
 }
 
+impl Default for Warm {
+    fn default() -> Self {
+        Self { enabled: true, at_once: 2 }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".to_owned(), format: LogFormat::Auto }
@@ -260,6 +275,7 @@ impl Config {
         at_least_one("probe.interval_sec", self.probe.interval_sec);
         at_least_one("probe.timeout_sec", self.probe.timeout_sec);
         at_least_one("probe.attest_interval_sec", self.probe.attest_interval_sec);
+        at_least_one("warm.at_once", self.warm.at_once as u64);
         at_least_one("nodes_file.poll_sec", self.nodes_file.poll_sec);
         at_least_one("recovery.ejection_sec", self.recovery.ejection_sec);
         if self.recovery.ejection_sec_max < self.recovery.ejection_sec {

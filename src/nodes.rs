@@ -20,6 +20,7 @@ pub use self::pool::Refusal;
 pub use self::roster::{Changes, DEFAULT_POOL};
 pub use self::solve::{Failure, Running, Slot, Solved};
 use self::state::{Entry, Shared, Want};
+pub use self::warm::{Unsettled, Warmth};
 use crate::rhino::client::{self, Key};
 
 pub mod attest;
@@ -34,6 +35,7 @@ mod spread;
 mod state;
 #[cfg(test)]
 mod tests;
+mod warm;
 mod window;
 
 /// The nodes, and the bounds of dealing with them.
@@ -69,6 +71,8 @@ pub struct Options {
     pub rules: node::Rules,
     /// How many solves may be sent a second time.
     pub retries: budget::Rules,
+    /// Whether a version is ready only when its examples have been solved; then somebody must call [`Nodes::warm`].
+    pub warming: bool,
 }
 
 /// One Rhino.Compute server.
@@ -105,6 +109,7 @@ impl Default for Options {
             waiting_max: 1024,
             rules: node::Rules::default(),
             retries: budget::Rules::default(),
+            warming: false,
         }
     }
 }
@@ -206,9 +211,11 @@ impl Nodes {
         Want { contract: Arc::clone(contract), pointer, pool: Arc::clone(&self.pool), not: None }
     }
 
-    /// How far the nodes of this label meet the contract's requirements, as last told by them.
+    /// How far the nodes of this label meet the contract's requirements, as last told by them, and what its examples
+    /// have shown on any node.
     pub fn attestation(&self, contract: &Contract) -> Attestation {
-        self.shared.read(|table| table.attestation(contract, &self.pool))
+        let warmth = self.shared.warmth(contract);
+        Attestation { warmth, ..self.shared.read(|table| table.attestation(contract, &self.pool)) }
     }
 
     /// All nodes, in the order of the configuration; those that are leaving last.

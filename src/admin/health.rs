@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::nodes::{NodeView, Nodes};
+use crate::nodes::{NodeView, Nodes, Warmth};
 use crate::registry::{App, Release, Snapshot, State};
 
 /// The body of `/health/registry`.
@@ -64,11 +64,11 @@ pub struct VersionHealth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// The contract is right; what the nodes have is not known yet.
+    /// The contract is right; what the nodes have, or what its examples come to, is not known yet.
     Loading,
-    /// At least one node attests.
+    /// At least one node attests, and the version's examples come to what they should.
     Ready,
-    /// No node has what the version needs.
+    /// No node has what the version needs, or it contradicts its own examples.
     Degraded,
     /// The contract is wrong.
     Refused,
@@ -135,7 +135,7 @@ impl Health {
 impl AppHealth {
     fn of(app: &App, nodes: &Nodes) -> Self {
         let nodes = &nodes.within(app.policy.as_ref().and_then(|policy| policy.node_pool.as_deref()));
-        let aliases = app.aliases(|contract| nodes.attestation(contract).ready > 0);
+        let aliases = app.aliases(|contract| nodes.attestation(contract).is_ready());
         let versions = app.releases.values().map(|release| VersionHealth::of(release, nodes)).collect();
         Self { app_id: app.app_id.clone(), aliases, versions }
     }
@@ -179,7 +179,7 @@ impl VersionHealth {
             State::Loaded(contract) => {
                 let attestation = nodes.attestation(contract);
                 let (status, reason) = if attestation.ready > 0 {
-                    (Status::Ready, None)
+                    of_warmth(&attestation.warmth)
                 } else if attestation.total == 0 && !nodes.is_empty() {
                     let message = "no node has the label that the app's policy names as `node_pool`".to_owned();
                     (Status::Degraded, Some(Reason::of_code("pool_empty", message)))
@@ -202,6 +202,17 @@ impl VersionHealth {
                 }
             }
         }
+    }
+}
+
+/// What a version is where nodes attest it.
+fn of_warmth(warmth: &Warmth) -> (Status, Option<Reason>) {
+    let reason = |code, message: &str| Some(Reason::of_code(code, message.to_owned()));
+    match warmth {
+        Warmth::Warm => (Status::Ready, None),
+        Warmth::Cold => (Status::Loading, reason("warming", "its examples have not been solved yet")),
+        Warmth::Mismatch { message } => (Status::Degraded, reason("golden_mismatch", message)),
+        Warmth::Broken { message } => (Status::Degraded, reason("example_failed", message)),
     }
 }
 

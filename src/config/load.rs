@@ -164,6 +164,7 @@ fn from_environment(layers: &mut Layers, keys: &[String], environment: &dyn Envi
         let Some((text, source)) = var(&name) else { continue };
         let value = match layers.get(key) {
             Some(Value::Integer(_)) => Value::Integer(text.parse().map_err(|error| value_error(&name, error))?),
+            Some(Value::Boolean(_)) => Value::Boolean(text.parse().map_err(|error| value_error(&name, error))?),
             _ => Value::String(text),
         };
         layers.set(key, value, source);

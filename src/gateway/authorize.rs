@@ -92,7 +92,7 @@ impl<S> Authorize<S> {
         let (owner, app) = find(&snapshot, &identity, &routed)?;
         let asked = routed.asked();
         let nodes = self.nodes.within(app.policy.as_ref().and_then(|policy| policy.node_pool.as_deref()));
-        let ready = |contract: &Arc<Contract>| nodes.attestation(contract).ready > 0;
+        let ready = |contract: &Arc<Contract>| nodes.attestation(contract).is_ready();
         let release =
             owner.resolve(&asked.definition, &asked.version, ready).map_err(|unknown| Error::UnknownVersion {
                 definition: asked.definition.clone(),

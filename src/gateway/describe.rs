@@ -94,7 +94,7 @@ fn describe(authorized: &Authorized, nodes: &Nodes) -> Reply {
         definition: &manifest.definition,
         title: manifest.title.as_deref(),
         description: manifest.description.as_deref(),
-        status: if attestation.ready > 0 { "ready" } else { "degraded" },
+        status: if attestation.is_ready() { "ready" } else { "degraded" },
         missing_plugins: attestation.missing,
         digest: contract.digest.to_string(),
         requires_plugins_hash: contract.requires_plugins_hash.to_string(),

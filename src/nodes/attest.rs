@@ -8,6 +8,7 @@ use contract::json;
 use contract::plugins;
 use serde_json::Value;
 
+use super::warm::Warmth;
 use crate::rhino::client::{Client, Failure};
 
 /// What a node says it has.
@@ -52,6 +53,15 @@ pub struct Attestation {
     pub total: usize,
     /// What the node lacks that comes closest; empty where one lacks nothing, or none is known.
     pub missing: Vec<String>,
+    /// What the version's own examples have shown.
+    pub warmth: Warmth,
+}
+
+impl Attestation {
+    /// Whether a node in service has all that is required, and the version has shown that it works.
+    pub fn is_ready(&self) -> bool {
+        self.ready > 0 && self.warmth == Warmth::Warm
+    }
 }
 
 /// Why a node could not be asked; for the log.

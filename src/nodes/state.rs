@@ -4,7 +4,7 @@
 //! letting go, so a free slot that a waiter could use never lies about, and nobody overtakes; a node's entry stays for
 //! as long as a solve or its watch refers to it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use super::node::{Node, State};
 use super::pool::{self, Candidate, Choice, Refusal};
 use super::roster::{Listed, Peer};
 use super::slots::Slots;
+use super::warm::Warmth;
 use super::{Features, NodeView, Options};
 use crate::rhino::protocol::Prepared;
 
@@ -40,6 +41,8 @@ pub(super) struct Shared {
     pub solves: TaskTracker,
     table: Mutex<Table>,
     budget: Mutex<Budget>,
+    /// What the examples of versions have shown, where any were solved.
+    warmth: Mutex<HashMap<Digest, Warmth>>,
     prepared: Mutex<HashMap<Digest, Kept>>,
 }
 
@@ -128,9 +131,29 @@ impl Shared {
             solves: TaskTracker::new(),
             table: Mutex::new(Table { next: nodes.len(), nodes, waiting: VecDeque::new(), turn: 0 }),
             budget: Mutex::new(Budget::new(options.retries)),
+            warmth: Mutex::new(HashMap::new()),
             prepared: Mutex::new(HashMap::new()),
             options,
         }
+    }
+
+    /// What the version's examples have shown.
+    pub(super) fn warmth(&self, contract: &Contract) -> Warmth {
+        if !self.options.warming || contract.examples.valid.is_empty() {
+            return Warmth::Warm;
+        }
+        lock(&self.warmth).get(&contract.digest).cloned().unwrap_or(Warmth::Cold)
+    }
+
+    /// Keeps what they have shown, and tells those who keep readiness.
+    pub(super) fn keep_warmth(&self, version: Digest, warmth: Warmth) {
+        lock(&self.warmth).insert(version, warmth);
+        self.announce();
+    }
+
+    /// Forgets all but these versions.
+    pub(super) fn retain_warmth(&self, versions: &HashSet<Digest>) {
+        lock(&self.warmth).retain(|version, _| versions.contains(version));
     }
 
     /// The budget of second tries.
@@ -237,6 +260,18 @@ impl Shared {
                 table.waiting.push_back(Waiter { want: want.clone(), grant });
                 Asked::Queued(granted)
             }
+        }
+    }
+
+    /// A slot that nobody waits for.
+    pub(super) fn spare(self: &Arc<Self>, want: &Want) -> Option<Grant> {
+        let mut table = lock(&self.table);
+        if table.waiting.iter().any(|waiter| !waiter.grant.is_closed()) {
+            return None;
+        }
+        match table.choose(want) {
+            Found::Take(node) => Some(table.grant(self, node)),
+            Found::Wait | Found::Refuse(_) => None,
         }
     }
 

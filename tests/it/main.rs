@@ -23,3 +23,5 @@ mod solve;
 mod support;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod warm;

@@ -302,3 +302,25 @@ async fn the_list_changes_under_running_solves_and_no_slot_is_lost() {
     assert!(bench.nodes.relist(&[node(0, None, &[]), node(1, Some(2), &["default", "gpu"])]).unwrap().is_empty());
     bench.end().await;
 }
+
+// === warming ===
+
+#[tokio::test]
+async fn warming_takes_no_slot_that_somebody_waits_for() {
+    let contract = yieldcheck();
+    let bench = bench(1, &contract, |_| {}).await;
+    let slot = bench.nodes.acquire(&contract, Instant::now() + LONG).await.unwrap();
+    assert_eq!(bench.nodes.warm(&contract).await, Err(Unsettled::NoSlot));
+    let waiting = {
+        let (nodes, contract) = (bench.nodes.clone(), Arc::clone(&contract));
+        tokio::spawn(async move { nodes.acquire(&contract, Instant::now() + LONG).await.unwrap() })
+    };
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    drop(slot);
+    let next = waiting.await.unwrap();
+    assert_eq!(bench.nodes.warm(&contract).await, Err(Unsettled::NoSlot), "the one who waited has it");
+    drop(next);
+    assert_eq!(bench.nodes.warm(&contract).await, Ok(Warmth::Warm));
+    assert_eq!(bench.solves().len(), contract.examples.valid.len());
+    bench.end().await;
+}
