@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use appserver::gateway::authorize::Access;
 use appserver::gateway::body::Bounds;
+use appserver::gateway::flood::Guard;
+use appserver::gateway::ratelimit::Buckets;
 use appserver::gateway::stage::{Timings, full};
 use appserver::gateway::{self, Answer, Error, Parts, Request, Response, Seated};
 use appserver::nodes::{Nodes, Options};
@@ -51,17 +53,43 @@ fn load(c: &mut Criterion) {
     c.bench_function("load the contract of sitefit 1.1.0", |b| b.iter(|| Contract::load(black_box(version()))));
 }
 
+/// The sample `sitefit`, with a preview lane that is never refused and a batch lane that nearly always is.
+fn registry_with_rates(root: &Path) {
+    let (from, app) = (version().parent().expect("an app's folder"), root.join("contracts/sitefit"));
+    copy(from, &app);
+    let text = std::fs::read_to_string(from.join("policy.json")).expect("a policy");
+    let mut policy: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    policy["rate_limits"] = serde_json::json!({ "preview_rps": 100_000, "batch_jobs_per_min": 0.001 });
+    std::fs::write(app.join("policy.json"), policy.to_string()).expect("a policy is written");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder").map(|entry| entry.expect("an entry")) {
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(path, target).expect("a file is copied");
+        }
+    }
+}
+
 /// The whole path with a node that answers at once.
 fn in_memory() -> BoxCloneSyncService<Request, Response, Infallible> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/registry");
+    let root = tempfile::tempdir().expect("a folder");
+    registry_with_rates(root.path());
     let (nodes, _driver) = Nodes::new(Options::default()).expect("no nodes, nothing to go wrong");
-    let (registry, seats) = (Registry::open(root).expect("the samples are right"), Seats::new());
+    let (registry, seats) = (Registry::open(root.path()).expect("the samples are right"), Seats::new());
     gateway::seats::apply(&seats, &registry.current());
     let parts = Parts {
         registry,
         nodes,
         seats,
         access: Access::Open,
+        flood: Guard::new(1_000_000, 1_000_000, Vec::new()),
+        buckets: Buckets::default(),
+        uri_bytes_max: 4096,
         body: Bounds::new(1 << 20, 1 << 30, Duration::from_secs(5), 1024),
         timeout_max: Duration::from_mins(1),
     };
@@ -89,6 +117,7 @@ fn path(c: &mut Criterion) {
     };
     case("solve", "/gh/sitefit:1.1.0/solve", body.clone());
     case("422", "/gh/sitefit:1.1.0/solve", r#"{"inputs":{"site_width":-1}}"#.to_owned());
+    case("429", "/gh/sitefit:1.1.0/solve?lane=batch", body.clone());
     case("404", "/gh/nosuch:1.0.0/solve", body);
     group.finish();
 }

@@ -13,9 +13,11 @@ use tokio_util::sync::CancellationToken;
 use self::nodes_file::Follow;
 use self::warm::Warm;
 use crate::admin::{self, Admin, operate};
-use crate::config::{AdminListen, AuthMode, Config, Secret};
+use crate::config::{Address, AdminListen, AuthMode, Config, Secret};
 use crate::gateway::authorize::Access;
 use crate::gateway::body::Bounds;
+use crate::gateway::flood::Guard;
+use crate::gateway::ratelimit::Buckets;
 use crate::gateway::{self, Parts, forward};
 use crate::nodes::node::Rules;
 use crate::nodes::{Driver, Nodes, Options, budget};
@@ -26,6 +28,9 @@ use crate::server::{self, Front, Limits};
 
 mod nodes_file;
 mod warm;
+
+/// A bucket is of use for as long as its window is, a minute at most with the usual policies.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// A gateway that is bound to its address and has loaded its registry, but does not serve yet.
 #[derive(Debug)]
@@ -41,6 +46,8 @@ pub struct App {
     nodes_file: Option<Follow>,
     warm: Option<Warm>,
     limits: Limits,
+    flood: Guard,
+    buckets: Buckets,
 }
 
 /// What the command line may say beyond the configuration.
@@ -81,11 +88,15 @@ impl App {
         let body = &config.body;
         let seats = Seats::new();
         gateway::seats::apply(&seats, &registry.current());
+        let (flood, buckets) = (guard(&config.address)?, Buckets::default());
         let parts = Parts {
             registry: registry.clone(),
             nodes,
             seats,
             access,
+            flood: flood.clone(),
+            buckets: buckets.clone(),
+            uri_bytes_max: config.server.uri_bytes_max,
             body: Bounds::new(
                 body.bytes_max,
                 body.in_flight_bytes_max,
@@ -96,13 +107,21 @@ impl App {
         };
         let forward = forward::service(parts.nodes.clone());
         let front = admin::front(admin.clone(), gateway::path(parts, forward));
-        let limits = Limits {
-            connections_max: config.server.connections_max,
-            connections_per_ip_max: config.server.connections_per_ip_max,
-            header_timeout: Duration::from_secs(config.server.header_timeout_sec),
-            drain: Duration::from_secs(config.server.drain_sec),
-        };
-        Ok(Self { listener, address, front, registry, admin, driver, operators, nodes_file, warm, limits })
+        let limits = limits(config);
+        Ok(Self {
+            listener,
+            address,
+            front,
+            registry,
+            admin,
+            driver,
+            operators,
+            nodes_file,
+            warm,
+            limits,
+            flood,
+            buckets,
+        })
     }
 
     /// Where it listens, with the port that was really taken.
@@ -130,6 +149,7 @@ impl App {
         // Nodes are watched until the last request has had its answer.
         let end = CancellationToken::new();
         let watch: JoinHandle<()> = tokio::spawn(self.driver.run(end.clone()));
+        let sweep = tokio::spawn(sweep(self.flood, self.buckets, end.clone()));
         let admin = self.admin;
         let announce = {
             let (stop, admin) = (stop.clone(), admin.clone());
@@ -151,8 +171,53 @@ impl App {
         let operated = join(operators).await;
         let warmed = join(warm).await;
         let watched = tokio::time::timeout(self.limits.drain, watch).await;
-        let announced = announce.await;
-        drained && followed && operated && warmed && watched.is_ok_and(|joined| joined.is_ok()) && announced.is_ok()
+        let (announced, swept) = (announce.await, sweep.await);
+        let ended = watched.is_ok_and(|joined| joined.is_ok()) && announced.is_ok() && swept.is_ok();
+        drained && followed && operated && warmed && ended
+    }
+}
+
+/// Frees what the limits keep of callers who have been away for long enough, and tells what was refused.
+async fn sweep(flood: Guard, buckets: Buckets, end: CancellationToken) {
+    let mut told = (0, 0);
+    while end.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
+        flood.sweep();
+        buckets.sweep();
+        let (refused, shadowed) = buckets.counts();
+        if (refused, shadowed) != told {
+            let (refused, shadowed) = (refused - told.0, shadowed - told.1);
+            tracing::info!(
+                refused,
+                would_refuse = shadowed,
+                callers = buckets.len(),
+                "rate limits since the last minute's end"
+            );
+        }
+        told = (refused, shadowed);
+    }
+}
+
+fn guard(address: &Address) -> anyhow::Result<Guard> {
+    let network = |text: &String| {
+        let parsed = text.parse().map_err(anyhow::Error::msg);
+        parsed.with_context(|| format!("`address.trusted_proxies` has `{text}`"))
+    };
+    let proxies = address.trusted_proxies.iter().map(network).collect::<anyhow::Result<_>>()?;
+    Ok(Guard::new(address.requests_per_sec_max, address.burst, proxies))
+}
+
+fn limits(config: &Config) -> Limits {
+    let server = &config.server;
+    let pace = u64::from(config.body.rate_bytes_per_sec_min);
+    Limits {
+        connections_max: server.connections_max,
+        connections_per_ip_max: server.connections_per_ip_max,
+        header_timeout: Duration::from_secs(server.header_timeout_sec),
+        headers_max: server.headers_max,
+        head_bytes_max: server.head_bytes_max,
+        write_timeout: Duration::from_secs(server.write_timeout_sec),
+        write_bytes_min: usize::try_from(server.write_timeout_sec.saturating_mul(pace)).unwrap_or(usize::MAX),
+        drain: Duration::from_secs(server.drain_sec),
     }
 }
 

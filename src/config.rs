@@ -11,12 +11,16 @@ mod load;
 
 pub use load::{Environment, Error, Flags, ProcessEnvironment, Secret, Settings, Source, load};
 
+/// Less than this the parser's own buffer does not go.
+const HEAD_BYTES_LEAST: usize = 8192;
+
 /// Every setting. `config/appserver.toml` lists the same keys with their defaults and why they are so.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     pub server: Server,
     pub auth: Auth,
+    pub address: Address,
     pub body: Body,
     pub registry: Registry,
     pub solve: Solve,
@@ -40,6 +44,10 @@ pub struct Server {
     pub connections_max: usize,
     pub connections_per_ip_max: usize,
     pub header_timeout_sec: u64,
+    pub headers_max: usize,
+    pub head_bytes_max: usize,
+    pub uri_bytes_max: usize,
+    pub write_timeout_sec: u64,
     pub drain_sec: u64,
 }
 
@@ -57,6 +65,15 @@ pub enum AuthMode {
     Keys,
     /// Anybody. Only on a loopback address, unless told by `--insecure-no-auth`.
     Open,
+}
+
+/// What one address may send, before it is known who asks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Address {
+    pub requests_per_sec_max: u32,
+    pub burst: u32,
+    pub trusted_proxies: Vec<String>,
 }
 
 /// How much of request bodies is taken.
@@ -184,6 +201,10 @@ impl Default for Server {
             connections_max: 4096,
             connections_per_ip_max: 256,
             header_timeout_sec: 5,
+            headers_max: 64,
+            head_bytes_max: 16 * 1024,
+            uri_bytes_max: 4096,
+            write_timeout_sec: 30,
             drain_sec: 30,
         }
     }
@@ -192,6 +213,12 @@ impl Default for Server {
 impl Default for Auth {
     fn default() -> Self {
         Self { mode: AuthMode::Keys }
+    }
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Self { requests_per_sec_max: 1000, burst: 2000, trusted_proxies: Vec::new() }
     }
 }
 
@@ -268,6 +295,11 @@ impl Config {
         at_least_one("server.connections_max", self.server.connections_max as u64);
         at_least_one("server.connections_per_ip_max", self.server.connections_per_ip_max as u64);
         at_least_one("server.header_timeout_sec", self.server.header_timeout_sec);
+        at_least_one("server.headers_max", self.server.headers_max as u64);
+        at_least_one("server.uri_bytes_max", self.server.uri_bytes_max as u64);
+        at_least_one("server.write_timeout_sec", self.server.write_timeout_sec);
+        at_least_one("address.requests_per_sec_max", u64::from(self.address.requests_per_sec_max));
+        at_least_one("address.burst", u64::from(self.address.burst));
         at_least_one("body.bytes_max", self.body.bytes_max);
         at_least_one("body.rate_bytes_per_sec_min", u64::from(self.body.rate_bytes_per_sec_min));
         at_least_one("solve.timeout_sec_max", self.solve.timeout_sec_max);
@@ -294,6 +326,12 @@ impl Config {
             faults.push("`body.in_flight_bytes_max` must be at least `body.bytes_max`".to_owned());
         }
         faults.extend(check_nodes(&self.nodes, &[]));
+        if self.server.head_bytes_max < HEAD_BYTES_LEAST {
+            faults.push(format!("`server.head_bytes_max` must be at least {HEAD_BYTES_LEAST}"));
+        }
+        if self.server.uri_bytes_max > self.server.head_bytes_max {
+            faults.push("`server.uri_bytes_max` must be at most `server.head_bytes_max`".to_owned());
+        }
         faults
     }
 }

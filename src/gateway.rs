@@ -18,8 +18,10 @@ pub mod body;
 pub mod deadline;
 pub mod describe;
 pub mod error;
+pub mod flood;
 pub mod forward;
 pub mod observe;
+pub mod ratelimit;
 pub mod rescue;
 pub mod route;
 pub mod seats;
@@ -39,7 +41,11 @@ pub struct Parts {
     pub nodes: Nodes,
     pub seats: Seats,
     pub access: authorize::Access,
+    pub flood: flood::Guard,
+    pub buckets: ratelimit::Buckets,
     pub body: body::Bounds,
+    /// The longest address, path and query together.
+    pub uri_bytes_max: usize,
     /// The longest that any solve may take, whatever its contract says.
     pub timeout_max: Duration,
 }
@@ -60,10 +66,11 @@ where
     let admit = ServiceBuilder::new()
         .layer(observe::layer()) //                         Request -> Seen: id, span, access line, latency
         .layer(rescue::layer()) //                          Error -> Reply; nothing above sees an Err
-        .layer(route::layer(parts.registry)) //             Seen -> Routed: strict address; pins one snapshot
+        .layer(flood::layer(parts.flood)) //                Seen -> Seen: no address takes more than its share
+        .layer(route::layer(parts.registry, parts.uri_bytes_max)) // Seen -> Routed: strict address; pins one snapshot
         .layer(authorize::layer(parts.access, parts.nodes.clone())) // Routed -> Authorized: who asks, may they
         .layer(describe::layer(parts.nodes)) //             GET ends here: what the version promises
-        // One cell of the tenant's rate limit is taken here, before the body is read.
+        .layer(ratelimit::layer(parts.buckets)) //          Authorized -> Authorized: within the tenant's rate
         .layer(body::layer(parts.body)) //                  Authorized -> Received: size, pace, bytes in flight
         .layer(validate::layer()) //                        Received -> Solve: parsed, checked, canonical, keyed
         // Cached answers, and callers that join a running solve, leave here.

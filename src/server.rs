@@ -1,21 +1,22 @@
 //! The accept loop: connections within their caps and times, each served by hyper with timers set, and a bounded drain.
 //!
-//! Invariant: every connection is counted while it lives, and one that sends nothing is closed by a timer.
+//! Invariant: every connection is counted while it lives, and one that sends nothing, takes nothing, or is gone is closed.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Request;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -25,9 +26,13 @@ use tower::util::BoxCloneSyncService;
 use crate::gateway::observe::Peer;
 use crate::gateway::{Request as PathRequest, Response};
 
-/// Request heads: at most this many headers, and this many bytes of them.
-const HEADERS_MAX: usize = 64;
-const HEAD_BYTES_MAX: usize = 16 * 1024;
+mod framing;
+mod watch;
+mod wire;
+
+use watch::Exchange;
+use wire::{Patience, Wire};
+
 /// Streams of one HTTP/2 connection.
 const H2_STREAMS_MAX: u32 = 100;
 /// After a failed accept (no file descriptor left, say) the loop rests so that it does not spin.
@@ -36,12 +41,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What every request is answered by.
 pub type Front = BoxCloneSyncService<PathRequest, Response, Infallible>;
 
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 /// The bounds of the accept loop.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub connections_max: usize,
     pub connections_per_ip_max: usize,
     pub header_timeout: Duration,
+    /// Headers of one request, and the bytes of its whole head; at least 8 KiB.
+    pub headers_max: usize,
+    pub head_bytes_max: usize,
+    /// A caller that has not taken `write_bytes_min` of its answer in this time is cut.
+    pub write_timeout: Duration,
+    pub write_bytes_min: usize,
     pub drain: Duration,
 }
 
@@ -61,12 +74,19 @@ pub async fn serve(listener: TcpListener, front: Front, limits: Limits, stop: Ca
             tracing::debug!(%peer, "connection refused: too many");
             continue;
         };
-        let service = TowerToHyperService::new(on_connection(front.clone(), peer));
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
+        let (socket, exchange) = (Arc::new(stream), Arc::new(Exchange::default()));
+        let wire = Wire::new(Arc::clone(&socket), Arc::clone(&exchange), limits.patience());
+        let service = on_connection(front.clone(), peer, Arc::clone(&exchange));
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(wire), service).into_owned());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%peer, %error, "connection ended");
+            tokio::select! {
+                ended = connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%peer, %error, "connection ended");
+                    }
+                }
+                // Dropping the connection drops what its request holds.
+                () = exchange.peer_is_gone(&socket) => tracing::debug!(%peer, "the caller has left"),
             }
             drop(ticket);
         });
@@ -107,29 +127,47 @@ fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX);
+        .max_headers(limits.headers_max)
+        .max_buf_size(limits.head_bytes_max);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(Duration::from_secs(20)))
         .keep_alive_timeout(Duration::from_secs(10))
         .max_concurrent_streams(H2_STREAMS_MAX)
-        .max_header_list_size(16 * 1024)
+        .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(20);
     builder
 }
 
-/// One connection's service: the front, told who the peer is.
+/// One connection's service: the front, told who the peer is, and its socket told when a request begins and is answered.
 fn on_connection(
     front: Front,
     peer: SocketAddr,
-) -> impl tower::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send {
-    front.map_request(move |request: Request<Incoming>| {
+    exchange: Arc<Exchange>,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static> {
+    service_fn(move |request: Request<Incoming>| {
+        let busy = exchange.begin(request.version());
         let mut request = request.map(|body| body.map_err(Into::into).boxed_unsync());
         request.extensions_mut().insert(Peer(peer));
-        request
+        let answer: BoxFuture<Result<Response, Infallible>> = Box::pin(front.clone().oneshot(request));
+        async move {
+            let Ok(mut response) = answer.await;
+            busy.answered(&mut response);
+            Ok(response)
+        }
     })
+}
+
+impl Limits {
+    fn patience(&self) -> Patience {
+        Patience {
+            opening: self.header_timeout,
+            write: self.write_timeout,
+            write_bytes_min: self.write_bytes_min,
+            head_bytes_max: self.head_bytes_max,
+        }
+    }
 }
 
 /// How many connections there are, in all and by address.
@@ -183,13 +221,85 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::task::JoinHandle;
+    use tokio::time::{Instant, timeout};
+
     use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            connections_max: 100,
+            connections_per_ip_max: 100,
+            header_timeout: Duration::from_secs(1),
+            headers_max: 64,
+            head_bytes_max: 16 * 1024,
+            write_timeout: Duration::from_millis(500),
+            write_bytes_min: 1 << 20,
+            drain: Duration::from_secs(5),
+        }
+    }
+
+    /// A server whose every answer is as large as given.
+    async fn server(answer: usize) -> (SocketAddr, CancellationToken, JoinHandle<bool>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let body = bytes::Bytes::from(vec![b'x'; answer]);
+        let front = tower::service_fn(move |_| std::future::ready(Ok(Response::new(body.clone().into()))));
+        (address, stop.clone(), tokio::spawn(serve(listener, Front::new(front), limits(), stop)))
+    }
+
+    #[tokio::test]
+    async fn o6_a_caller_that_stops_reading_is_cut() {
+        let (address, stop, served) = server(64 << 20).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut little = [0; 1024];
+        stream.read_exact(&mut little).await.unwrap();
+        // Nothing is read for four times the limit; then what the kernel holds is all there is.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        assert!(rest.len() < 63 << 20, "{} bytes came", rest.len());
+        stop.cancel();
+        assert!(served.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn o6_a_caller_that_reads_steadily_gets_the_whole() {
+        let (address, stop, served) = server(16 << 20).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        let (mut all, mut part) = (0, vec![0; 1 << 20]);
+        loop {
+            match stream.read(&mut part).await.unwrap() {
+                0 => break,
+                count => all += count,
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(all > 16 << 20, "{all}");
+        stop.cancel();
+        assert!(served.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn c1_a_caller_that_says_nothing_or_begins_http2_only_is_cut() {
+        let (address, stop, served) = server(1).await;
+        for opening in ["", "P", "PRI * HTTP/2.0\r\n", "G"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(opening.as_bytes()).await.unwrap();
+            let (begin, mut rest) = (Instant::now(), Vec::new());
+            let _ = timeout(Duration::from_secs(4), stream.read_to_end(&mut rest)).await.expect("it stays open");
+            assert!(begin.elapsed() < Duration::from_secs(3), "{opening:?}");
+        }
+        stop.cancel();
+        assert!(served.await.unwrap());
+    }
 
     #[test]
     fn one_address_cannot_take_every_connection() {
-        let second = Duration::from_secs(1);
-        let caps =
-            Caps::new(Limits { connections_max: 3, connections_per_ip_max: 2, header_timeout: second, drain: second });
+        let caps = Caps::new(Limits { connections_max: 3, connections_per_ip_max: 2, ..limits() });
         let [a, b] = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
         let first = caps.admit(a).unwrap();
         let _second = caps.admit(a).unwrap();

@@ -165,6 +165,10 @@ fn from_environment(layers: &mut Layers, keys: &[String], environment: &dyn Envi
         let value = match layers.get(key) {
             Some(Value::Integer(_)) => Value::Integer(text.parse().map_err(|error| value_error(&name, error))?),
             Some(Value::Boolean(_)) => Value::Boolean(text.parse().map_err(|error| value_error(&name, error))?),
+            // A list is written with commas.
+            Some(Value::Array(_)) => {
+                Value::Array(text.split(',').map(|word| Value::String(word.trim().to_owned())).collect())
+            }
             _ => Value::String(text),
         };
         layers.set(key, value, source);

@@ -33,7 +33,7 @@ pub enum Access {
 }
 
 /// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Caller {
     pub tenant: Arc<str>,
     /// The app whose policy, limits and caches this request uses.

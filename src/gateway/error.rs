@@ -8,6 +8,7 @@ use contract::Violation;
 use http::StatusCode;
 use serde::Serialize;
 
+use super::stage::Lane;
 use crate::rhino::classify::ComponentError;
 
 /// Why a request was not answered with outputs. Cheap to clone: one failure may answer many callers.
@@ -31,6 +32,14 @@ pub enum Error {
     UnknownDefinition { definition: String, similar: Option<String> },
     #[error("`{definition}` has no version or alias `{version}`{}", did_you_mean(.similar.as_deref()))]
     UnknownVersion { definition: String, version: String, similar: Option<String> },
+    #[error("this tenant sends more to the {} lane than its rate limit allows", .lane.name())]
+    RateLimited { lane: Lane, retry_after: Duration },
+    #[error("this address sends more than one address may")]
+    AddressLimited { retry_after: Duration },
+    #[error("the address is longer than {limit} bytes")]
+    UriTooLong { limit: usize },
+    #[error("the protocol of a connection cannot be changed here")]
+    UpgradeRefused,
     #[error("the body names the app `{body}`, but the request acts for `{request}`")]
     AppMismatch { body: String, request: String },
     #[error("the body names `{body}`, but the address names `{request}`")]
@@ -128,6 +137,10 @@ impl Error {
             }
             Self::UnknownDefinition { .. } => say(404, "unknown_definition", client, false, "No such definition"),
             Self::UnknownVersion { .. } => say(404, "unknown_version", client, false, "No such version"),
+            Self::RateLimited { .. } => say(429, "rate_limited", client, true, "The rate limit is reached"),
+            Self::AddressLimited { .. } => say(429, "address_limited", client, true, "The address sends too much"),
+            Self::UriTooLong { .. } => say(414, "uri_too_long", client, false, "The address is too long"),
+            Self::UpgradeRefused => say(501, "upgrade_refused", client, false, "Protocols are not changed"),
             Self::AppMismatch { .. } => say(400, "app_mismatch", client, false, "The app is named twice, differently"),
             Self::DefinitionMismatch { .. } => {
                 say(400, "definition_mismatch", client, false, "The definition is named twice, differently")
@@ -172,7 +185,9 @@ impl Error {
         if let Self::Overloaded { retry_after }
         | Self::AppBusy { retry_after }
         | Self::NoNode { retry_after }
-        | Self::NoFreeSlot { retry_after } = self
+        | Self::NoFreeSlot { retry_after }
+        | Self::RateLimited { retry_after, .. }
+        | Self::AddressLimited { retry_after } = self
         {
             Some(*retry_after)
         } else {

@@ -80,6 +80,10 @@ impl Seen {
     pub fn ticket(&self) -> &Ticket {
         &self.ticket
     }
+
+    pub fn http(&self) -> &Request {
+        &self.http
+    }
 }
 
 /// The caller's name for the request if it is one that may stand in a log, else a new one that sorts by time.
@@ -116,7 +120,7 @@ impl Drop for AccessLine {
     fn drop(&mut self) {
         // 499 is the word of proxies for a caller that left before its answer.
         let (status, code) = self.outcome.unwrap_or((499, "client_gone"));
-        let Ledger { app_id, tenant, definition, version, lane, node, cause } = &*self.ticket.ledger;
+        let Ledger { app_id, tenant, definition, version, lane, node, would_refuse, cause, .. } = &*self.ticket.ledger;
         tracing::info!(
             target: "appserver::access",
             request_id = %self.ticket.id,
@@ -132,6 +136,7 @@ impl Drop for AccessLine {
             version = version.get(),
             lane = lane.get().map(|lane| lane.name()),
             node = node.get().map(|node| &**node),
+            would_refuse = would_refuse.get(),
             cause = cause.get(),
             "request"
         );

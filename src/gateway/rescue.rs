@@ -56,7 +56,11 @@ where
                 let _ = ticket.ledger.cause.set("a panic on the request path".to_owned());
                 Err(Error::Internal)
             });
-            Ok(result.unwrap_or_else(|error| reply(&error, &ticket.id)))
+            let mut reply = result.unwrap_or_else(|error| reply(&error, &ticket.id));
+            if let Some(standing) = ticket.ledger.standing.get() {
+                standing.write(reply.response.headers_mut());
+            }
+            Ok(reply)
         })
     }
 }
@@ -121,6 +125,6 @@ fn origin_word(origin: Origin) -> HeaderValue {
 }
 
 /// `Retry-After` knows whole seconds only; rounding up keeps a caller from coming back too early, and 0 would say "at once".
-fn whole_seconds(wait: Duration) -> u64 {
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }

@@ -40,14 +40,16 @@ pub enum Action {
     Solve { lane: Option<Lane> },
 }
 
-pub fn layer<S>(registry: Registry) -> impl Layer<S, Service = Route<S>> + Clone {
-    layer_fn(move |inner| Route { inner, registry: registry.clone() })
+/// `uri_bytes_max` bounds the address, path and query together.
+pub fn layer<S>(registry: Registry, uri_bytes_max: usize) -> impl Layer<S, Service = Route<S>> + Clone {
+    layer_fn(move |inner| Route { inner, registry: registry.clone(), uri_bytes_max })
 }
 
 #[derive(Debug, Clone)]
 pub struct Route<S> {
     inner: S,
     registry: Registry,
+    uri_bytes_max: usize,
 }
 
 impl<S> Service<Seen> for Route<S>
@@ -65,7 +67,8 @@ where
 
     fn call(&mut self, seen: Seen) -> Self::Future {
         let (http, ticket) = seen.into_parts();
-        let asked = check_host(&http).and_then(|()| ask(http.method(), http.uri()));
+        let checked = check_host(&http).and_then(|()| check_length(http.uri(), self.uri_bytes_max));
+        let asked = checked.and_then(|()| ask(http.method(), http.uri())).and_then(|asked| no_upgrade(&http, asked));
         let snapshot = self.registry.current();
         let inner = self.inner.clone();
         Box::pin(async move { inner.oneshot(Routed { http, ticket, snapshot, asked: asked? }).await })
@@ -116,6 +119,16 @@ fn check_host(http: &Request) -> Result<(), Error> {
         return Err(Error::BadRequest("the Host header and the request's target name different hosts"));
     }
     Ok(())
+}
+
+fn check_length(uri: &Uri, limit: usize) -> Result<(), Error> {
+    let length = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if length > limit { Err(Error::UriTooLong { limit }) } else { Ok(()) }
+}
+
+/// A request that asks for another protocol could be understood in two ways by whatever stands before the gateway.
+fn no_upgrade(http: &Request, asked: Asked) -> Result<Asked, Error> {
+    if http.headers().contains_key(header::UPGRADE) { Err(Error::UpgradeRefused) } else { Ok(asked) }
 }
 
 /// What method and address ask for.

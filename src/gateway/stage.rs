@@ -74,6 +74,10 @@ pub struct Ledger {
     pub version: OnceLock<String>,
     pub lane: OnceLock<Lane>,
     pub node: OnceLock<Arc<str>>,
+    /// Where the caller's rate limit stands; told in the answer, whatever it is.
+    pub standing: OnceLock<super::ratelimit::Standing>,
+    /// The code with which a policy that is not in `shadow` would have refused.
+    pub would_refuse: OnceLock<&'static str>,
     /// What went wrong on our side, in words for the log only.
     pub cause: OnceLock<String>,
 }

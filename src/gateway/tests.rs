@@ -36,7 +36,17 @@ fn parts() -> Parts {
     let body = Bounds::new(1 << 20, 1 << 20, Duration::from_secs(5), 1024);
     let (registry, seats) = (registry(), Seats::new());
     super::seats::apply(&seats, &registry.current());
-    Parts { registry, nodes, seats, access: Access::Keys, body, timeout_max: Duration::from_mins(1) }
+    Parts {
+        registry,
+        nodes,
+        seats,
+        access: Access::Keys,
+        flood: flood::Guard::new(100, 100, Vec::new()),
+        buckets: ratelimit::Buckets::default(),
+        body,
+        uri_bytes_max: 4096,
+        timeout_max: Duration::from_mins(1),
+    }
 }
 
 fn answer() -> Answer {

@@ -37,6 +37,8 @@ pub(crate) struct Setup {
     pub(crate) keys: bool,
     /// Do not wait until something is ready.
     pub(crate) unready: bool,
+    /// Keep the samples' own rate limits; else a test may call as often as it likes.
+    pub(crate) rates: bool,
     /// Works on a copy of the registry before it is loaded.
     pub(crate) edit: Option<fn(&Path)>,
     pub(crate) config: Option<fn(&mut Config)>,
@@ -55,6 +57,9 @@ impl TestGateway {
         if setup.keys {
             fs::write(root.join("tenants.json"), tenants().to_string()).unwrap();
         }
+        if !setup.rates {
+            set_rates(&root, 100_000.0);
+        }
         if let Some(edit) = setup.edit {
             edit(&root);
         }
@@ -65,6 +70,7 @@ impl TestGateway {
         config.probe.interval_sec = 1;
         // Tests count what reaches a node; those of warming turn it on.
         config.warm.enabled = false;
+        (config.address.requests_per_sec_max, config.address.burst) = (1_000_000, 1_000_000);
         let mut nodes = Vec::new();
         for (index, node) in setup.nodes.into_iter().enumerate() {
             let slots = u32::try_from(node.children).ok();
@@ -194,6 +200,23 @@ fn tenants() -> Value {
         "kiosk": { "apps": ["sitefit"],
                    "keys": [{ "id": "bound", "sha256": digest("as_kiosk_key"), "app_id": "sitefit", "role": "user" }] },
     } })
+}
+
+/// Sets the rates of every app: `rate` previews a second, and as many batch solves a minute.
+pub(crate) fn set_rates(root: &Path, rate: f64) {
+    for app in fs::read_dir(root.join("contracts")).unwrap() {
+        edit_policy(&app.unwrap().path(), |policy| {
+            policy["rate_limits"] = json!({ "preview_rps": rate, "batch_jobs_per_min": rate });
+        });
+    }
+}
+
+/// Changes the `policy.json` of an app's folder.
+pub(crate) fn edit_policy(app: &Path, edit: impl Fn(&mut Value)) {
+    let file = app.join("policy.json");
+    let mut policy = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    edit(&mut policy);
+    fs::write(file, policy.to_string()).unwrap();
 }
 
 /// The body of a small solve of `sitefit`.
