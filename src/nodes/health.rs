@@ -161,10 +161,11 @@ impl Watch {
             Err(_elapsed) => Probe::Failed(format!("no answer to a probe within {limit:?}")),
         };
         let passed = !matches!(probe, Probe::Failed(_));
+        let may_hold = self.shared.read(|table| table.others_serve(self.peer.id));
         self.shared.update(self.peer.id, |entry| {
             let before = (entry.health.state(), entry.health.generation());
             let ejected = entry.health.is_ejected();
-            entry.health.probed(probe, Instant::now());
+            entry.health.probed(probe, may_hold, Instant::now());
             let after = (entry.health.state(), entry.health.generation());
             if after.0 == State::Down && !passed {
                 // Nobody knows what comes back.

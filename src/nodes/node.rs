@@ -110,6 +110,10 @@ pub struct Node {
     ejections: u32,
     /// Out of service until then at least.
     ejected_until: Option<Instant>,
+    /// Times that probes have put it out of service, each soon after the one before.
+    falls: u32,
+    /// When the last of them was.
+    fell_at: Option<Instant>,
     /// Back from being out for failed solves, and not yet shown to work: one solve at a time, the canary.
     on_trial: bool,
     /// When it came back into service; nothing for a node that was never out.
@@ -135,6 +139,8 @@ impl Node {
             passes: 0,
             ejections: 0,
             ejected_until: None,
+            falls: 0,
+            fell_at: None,
             on_trial: false,
             returned_at: None,
             recent: Window::default(),
@@ -191,12 +197,13 @@ impl Node {
         self.returned_at.is_some_and(|at| now.saturating_duration_since(at) < self.rules.slow_start)
     }
 
-    /// Takes a probe's result.
-    pub fn probed(&mut self, probe: Probe, now: Instant) {
+    /// Takes a probe's result. `may_hold` is false where no other node serves: one that comes and goes is then better
+    /// than none.
+    pub fn probed(&mut self, probe: Probe, may_hold: bool, now: Instant) {
         match probe {
-            Probe::Failed(why) => self.missed(why),
-            Probe::Awake => self.passed(State::Up, now),
-            Probe::Asleep => self.passed(State::Asleep, now),
+            Probe::Failed(why) => self.missed(why, now),
+            Probe::Awake => self.passed(State::Up, may_hold, now),
+            Probe::Asleep => self.passed(State::Asleep, may_hold, now),
         }
     }
 
@@ -245,7 +252,7 @@ impl Node {
                 if may_eject && (self.strikes >= self.rules.strikes_max || many) =>
             {
                 self.ejections = self.ejections.saturating_add(1);
-                self.ejected_until = Some(now + self.pause());
+                self.ejected_until = Some(now + self.pause(self.ejections));
                 self.passes = 0;
                 self.on_trial = false;
                 self.recent = Window::default();
@@ -269,14 +276,14 @@ impl Node {
         }
     }
 
-    /// How long it is out this time: longer with each time, up to the longest, and spread.
-    fn pause(&self) -> Duration {
-        let pause = self.rules.ejection.saturating_mul(self.ejections).min(self.rules.ejection_max);
-        let seed = self.seed.wrapping_shl(16) ^ u64::from(self.ejections);
+    /// How long it is out the n-th time in a row: longer with each time, up to the longest, and spread.
+    fn pause(&self, times: u32) -> Duration {
+        let pause = self.rules.ejection.saturating_mul(times).min(self.rules.ejection_max);
+        let seed = self.seed.wrapping_shl(16) ^ u64::from(times);
         if self.rules.ejection_spread { spread(pause, seed) } else { pause }
     }
 
-    fn passed(&mut self, seen: State, now: Instant) {
+    fn passed(&mut self, seen: State, may_hold: bool, now: Instant) {
         self.misses = 0;
         self.passes = self.passes.saturating_add(1);
         match self.state {
@@ -292,13 +299,15 @@ impl Node {
                 self.strikes = 0;
                 self.enter(seen, None);
             }
-            State::Down if self.passes >= self.rules.passes_min => self.returned(seen, now),
+            State::Down if self.passes >= self.rules.passes_min => {
+                self.returned(seen, may_hold, now);
+            }
             State::Suspect | State::Up | State::Asleep | State::Down | State::Draining => {}
         }
     }
 
     /// The way back from [`State::Down`], by the road that led there.
-    fn returned(&mut self, seen: State, now: Instant) {
+    fn returned(&mut self, seen: State, may_hold: bool, now: Instant) {
         match self.ejected_until {
             Some(until) if now < until => {}
             // Down -> Suspect: the pause is over and probes pass, but only a solve can show that it works; the next
@@ -312,6 +321,8 @@ impl Node {
                 let why = self.why.take();
                 self.enter(State::Suspect, why);
             }
+            // It comes and goes: the second time soon after the first it is left out for a while, then for longer.
+            None if may_hold && self.is_held(now) => {}
             // Down -> Up or Asleep: enough probes in a row.
             None => {
                 self.generation += 1;
@@ -321,7 +332,12 @@ impl Node {
         }
     }
 
-    fn missed(&mut self, why: String) {
+    fn is_held(&self, now: Instant) -> bool {
+        let pause = self.pause(self.falls.saturating_sub(1));
+        self.fell_at.is_some_and(|at| now.saturating_duration_since(at) < pause)
+    }
+
+    fn missed(&mut self, why: String, now: Instant) {
         self.passes = 0;
         self.misses = self.misses.saturating_add(1);
         match self.state {
@@ -330,6 +346,9 @@ impl Node {
             // Up, Asleep or Suspect -> Down: too many in a row.
             State::Up | State::Asleep | State::Suspect if self.misses >= self.rules.misses_max => {
                 self.on_trial = false;
+                let last = self.fell_at.replace(now).map(|at| now.saturating_duration_since(at));
+                let soon = last.is_some_and(|last| last < self.rules.ejection_max);
+                self.falls = if soon { self.falls.saturating_add(1) } else { 1 };
                 self.enter(State::Down, Some(why));
             }
             // Up or Asleep -> Suspect: once may be chance.
@@ -373,9 +392,9 @@ mod tests {
         let mut now = Instant::now();
         for letter in script.chars() {
             match letter {
-                'a' => node.probed(Probe::Awake, now),
-                'z' => node.probed(Probe::Asleep, now),
-                'm' => node.probed(Probe::Failed("gone".into()), now),
+                'a' => node.probed(Probe::Awake, true, now),
+                'z' => node.probed(Probe::Asleep, true, now),
+                'm' => node.probed(Probe::Failed("gone".into()), true, now),
                 's' => node.struck("reset".into(), true, now),
                 'k' => node.struck("reset".into(), false, now),
                 'o' => node.answered(now),
@@ -507,11 +526,42 @@ mod tests {
     }
 
     #[test]
+    fn u8_a_node_that_comes_and_goes_is_left_out_for_longer_each_time() {
+        for (period, seed) in [(4, 1), (4, 2), (6, 3), (10, 4)] {
+            let mut node = Node::new(Rules::default(), seed);
+            let (start, mut changes, mut up_while_away) = (Instant::now(), 0, 0);
+            // Five minutes of a probe a second; away for the second half of each period.
+            for second in 0..300 {
+                let (before, now) = (node.state() == State::Down, start + Duration::from_secs(second));
+                let away = second % period * 2 >= period;
+                let probe = if away { Probe::Failed("gone".into()) } else { Probe::Awake };
+                node.probed(probe, true, now);
+                changes += u32::from((node.state() == State::Down) != before);
+                up_while_away += u32::from(away && node.state() == State::Up);
+            }
+            assert!(
+                (3..=20).contains(&changes),
+                "{changes} times in or out of service in five minutes, period {period}"
+            );
+            assert_eq!(up_while_away, 0, "the first missed probe makes it the last choice");
+        }
+        // Where no other node serves it is taken back as soon as it answers twice.
+        for (may_hold, state) in [(true, State::Down), (false, State::Up)] {
+            let mut node = Node::new(RULES, 1);
+            let now = Instant::now();
+            for failed in [false, true, true, false, false, true, true, false, false] {
+                let probe = if failed { Probe::Failed("gone".into()) } else { Probe::Awake };
+                node.probed(probe, may_hold, now);
+            }
+            assert_eq!(node.state(), state);
+        }
+    }
+
+    #[test]
     fn pauses_are_spread_and_never_leave_their_bounds() {
         let pause = |seed, times| {
-            let mut node = Node::new(Rules::default(), seed);
-            node.ejections = times;
-            node.pause()
+            let node = Node::new(Rules::default(), seed);
+            node.pause(times)
         };
         for seed in 0..200 {
             for times in 1..40 {

@@ -408,6 +408,12 @@ impl Table {
         (out + 1) * 2 <= self.listed().count()
     }
 
+    /// Whether any other node is in service.
+    pub(super) fn others_serve(&self, node: usize) -> bool {
+        let mut others = self.listed().filter(|entry| entry.peer.id != node);
+        others.any(|entry| matches!(entry.health.state(), State::Up | State::Asleep | State::Suspect))
+    }
+
     /// Solves under way whose callers still wait.
     pub(super) fn running(&self) -> u32 {
         self.nodes.values().map(|entry| entry.slots.running()).sum()
