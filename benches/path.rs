@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use appserver::gateway::authorize::Access;
 use appserver::gateway::body::Bounds;
+use appserver::gateway::cache::{self, Cache, LaneBounds};
 use appserver::gateway::flood::Guard;
 use appserver::gateway::ratelimit::Buckets;
 use appserver::gateway::stage::{Timings, full};
@@ -75,8 +76,10 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+type Front = BoxCloneSyncService<Request, Response, Infallible>;
+
 /// The whole path with a node that answers at once.
-fn in_memory() -> BoxCloneSyncService<Request, Response, Infallible> {
+fn in_memory(cache: Option<Cache>) -> Front {
     let root = tempfile::tempdir().expect("a folder");
     registry_with_rates(root.path());
     let (nodes, _driver) = Nodes::new(Options::default()).expect("no nodes, nothing to go wrong");
@@ -91,6 +94,7 @@ fn in_memory() -> BoxCloneSyncService<Request, Response, Infallible> {
         buckets: Buckets::default(),
         uri_bytes_max: 4096,
         body: Bounds::new(1 << 20, 1 << 30, Duration::from_secs(5), 1024),
+        cache,
         timeout_max: Duration::from_mins(1),
     };
     let answer = Answer {
@@ -103,22 +107,39 @@ fn in_memory() -> BoxCloneSyncService<Request, Response, Infallible> {
     gateway::path(parts, service_fn(move |_: Seated| std::future::ready(Ok::<_, Error>(answer.clone()))))
 }
 
+fn cache() -> Cache {
+    let lane = LaneBounds { bytes_max: 64 << 20, ttl: Duration::from_hours(1) };
+    Cache::new(cache::Bounds {
+        preview: lane,
+        batch: lane,
+        failure_ttl: Duration::from_mins(1),
+        followers_max: 1024,
+        timeout_max: Duration::from_mins(1),
+    })
+}
+
 fn path(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (path, body) = (in_memory(), body());
+    let (path, body) = (in_memory(None), body());
+    let cached = in_memory(Some(cache()));
     let mut group = c.benchmark_group("path in memory");
-    let mut case = |name: &str, target: &'static str, body: String| {
+    let mut case = |name: &str, path: &Front, target: &'static str, body: &dyn Fn() -> String, fresh: bool| {
         group.bench_function(name, |b| {
             b.to_async(&runtime).iter(|| {
-                let request = http::Request::post(target).header("host", "bench").body(full(body.clone()));
-                path.clone().oneshot(request.expect("a request"))
+                let request = http::Request::post(target).header("host", "bench");
+                let request = if fresh { request.header("cache-control", "no-cache") } else { request };
+                path.clone().oneshot(request.body(full(body())).expect("a request"))
             });
         });
     };
-    case("solve", "/gh/sitefit:1.1.0/solve", body.clone());
-    case("422", "/gh/sitefit:1.1.0/solve", r#"{"inputs":{"site_width":-1}}"#.to_owned());
-    case("429", "/gh/sitefit:1.1.0/solve?lane=batch", body.clone());
-    case("404", "/gh/nosuch:1.0.0/solve", body);
+    let solve = "/gh/sitefit:1.1.0/solve";
+    case("solve", &path, solve, &|| body.clone(), false);
+    case("hit", &cached, solve, &|| body.clone(), false);
+    // A flight of its own, which is kept when it has landed.
+    case("miss", &cached, solve, &|| body.clone(), true);
+    case("422", &path, solve, &|| r#"{"inputs":{"site_width":-1}}"#.to_owned(), false);
+    case("429", &path, "/gh/sitefit:1.1.0/solve?lane=batch", &|| body.clone(), false);
+    case("404", &path, "/gh/nosuch:1.0.0/solve", &|| body.clone(), false);
     group.finish();
 }
 

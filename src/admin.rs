@@ -15,6 +15,7 @@ use http_body_util::Full;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
+use crate::gateway::cache::{self, Cache};
 use crate::gateway::{Request, Response};
 use crate::nodes::Nodes;
 use crate::registry::Registry;
@@ -32,14 +33,15 @@ type Path = BoxCloneSyncService<Request, Response, Infallible>;
 pub struct Admin {
     registry: Registry,
     nodes: Nodes,
+    cache: Option<Cache>,
     draining: Arc<AtomicBool>,
 }
 
 // === impl Admin ===
 
 impl Admin {
-    pub fn new(registry: Registry, nodes: Nodes) -> Self {
-        Self { registry, nodes, draining: Arc::default() }
+    pub fn new(registry: Registry, nodes: Nodes, cache: Option<Cache>) -> Self {
+        Self { registry, nodes, cache, draining: Arc::default() }
     }
 
     /// From now on `/readyz` sends traffic elsewhere.
@@ -50,6 +52,11 @@ impl Admin {
     /// The registry and the nodes as of now.
     pub fn health(&self) -> Health {
         Health::of(&self.registry.current(), &self.nodes)
+    }
+
+    /// What the cache holds, app by app; none where there is no cache.
+    pub fn caches(&self) -> Option<cache::View> {
+        self.cache.as_ref().map(Cache::view)
     }
 
     /// The answer, if the request is for one of these endpoints.

@@ -16,6 +16,7 @@ use crate::admin::{self, Admin, operate};
 use crate::config::{Address, AdminListen, AuthMode, Config, Secret};
 use crate::gateway::authorize::Access;
 use crate::gateway::body::Bounds;
+use crate::gateway::cache::{self, Cache, LaneBounds};
 use crate::gateway::flood::Guard;
 use crate::gateway::ratelimit::Buckets;
 use crate::gateway::{self, Parts, forward};
@@ -40,6 +41,7 @@ pub struct App {
     front: Front,
     registry: Registry,
     admin: Admin,
+    cache: Option<Cache>,
     driver: Driver,
     /// The operators' own listener, and what answers there.
     operators: Option<(TcpListener, Front)>,
@@ -80,7 +82,8 @@ impl App {
         let address = listener.local_addr()?;
         let warm = || Warm::new(registry.clone(), nodes.clone(), config.warm.at_once);
         let warm = config.warm.enabled.then(warm);
-        let admin = Admin::new(registry.clone(), nodes.clone());
+        let cache = config.cache.enabled.then(|| Cache::new(cache_bounds(config)));
+        let admin = Admin::new(registry.clone(), nodes.clone(), cache.clone());
         let operators = match config.admin.listen {
             AdminListen::Off => None,
             AdminListen::At(address) => Some((bind(address).await?, operate::front(admin.clone(), nodes.clone()))),
@@ -103,6 +106,7 @@ impl App {
                 Duration::from_secs(body.grace_sec),
                 body.rate_bytes_per_sec_min,
             ),
+            cache: cache.clone(),
             timeout_max: Duration::from_secs(config.solve.timeout_sec_max),
         };
         let forward = forward::service(parts.nodes.clone());
@@ -114,6 +118,7 @@ impl App {
             front,
             registry,
             admin,
+            cache,
             driver,
             operators,
             nodes_file,
@@ -170,10 +175,17 @@ impl App {
         let followed = join(follow).await;
         let operated = join(operators).await;
         let warmed = join(warm).await;
-        let watched = tokio::time::timeout(self.limits.drain, watch).await;
+        // Solves that nobody waits for any more still have an answer to keep.
+        let flights = async {
+            if let Some(cache) = &self.cache {
+                cache.drain().await;
+            }
+        };
+        let bound = self.limits.drain;
+        let (landed, watched) = tokio::join!(tokio::time::timeout(bound, flights), tokio::time::timeout(bound, watch));
         let (announced, swept) = (announce.await, sweep.await);
         let ended = watched.is_ok_and(|joined| joined.is_ok()) && announced.is_ok() && swept.is_ok();
-        drained && followed && operated && warmed && ended
+        drained && followed && operated && warmed && landed.is_ok() && ended
     }
 }
 
@@ -251,6 +263,18 @@ fn node_options(config: &Config, key: Option<&Key>) -> Options {
         warming: config.warm.enabled,
         retries: budget::Rules { percent: config.retry.percent_max, floor: config.retry.floor },
         ..Options::default()
+    }
+}
+
+fn cache_bounds(config: &Config) -> cache::Bounds {
+    let cache = &config.cache;
+    let lane = |bytes_max, ttl_sec| LaneBounds { bytes_max, ttl: Duration::from_secs(ttl_sec) };
+    cache::Bounds {
+        preview: lane(cache.preview_bytes_max, cache.preview_ttl_sec),
+        batch: lane(cache.batch_bytes_max, cache.batch_ttl_sec),
+        failure_ttl: Duration::from_secs(cache.failure_ttl_sec),
+        followers_max: cache.followers_max,
+        timeout_max: Duration::from_secs(config.solve.timeout_sec_max),
     }
 }
 

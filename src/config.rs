@@ -24,6 +24,7 @@ pub struct Config {
     pub body: Body,
     pub registry: Registry,
     pub solve: Solve,
+    pub cache: Cache,
     pub probe: Probe,
     pub recovery: Recovery,
     pub retry: Retry,
@@ -99,6 +100,19 @@ pub struct Registry {
 pub struct Solve {
     pub timeout_sec_max: u64,
     pub wedged_sec_max: u64,
+}
+
+/// What is kept of answers, per app; a policy's `cache` and a manifest's `cache` go before these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    pub enabled: bool,
+    pub preview_bytes_max: u64,
+    pub batch_bytes_max: u64,
+    pub preview_ttl_sec: u64,
+    pub batch_ttl_sec: u64,
+    pub failure_ttl_sec: u64,
+    pub followers_max: usize,
 }
 
 /// How nodes are watched.
@@ -245,6 +259,20 @@ impl Default for Solve {
     }
 }
 
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            preview_bytes_max: 32 * 1024 * 1024,
+            batch_bytes_max: 64 * 1024 * 1024,
+            preview_ttl_sec: 3600,
+            batch_ttl_sec: 86_400,
+            failure_ttl_sec: 60,
+            followers_max: 1024,
+        }
+    }
+}
+
 impl Default for Probe {
     fn default() -> Self {
         Self { interval_sec: 10, timeout_sec: 5, attest_interval_sec: 600 }
@@ -280,6 +308,9 @@ impl Default for Log {
         Self { filter: "info".to_owned(), format: LogFormat::Auto }
     }
 }
+
+/// A definition error may come from something that its author mends without a new version: a file, a licence.
+const FAILURE_TTL_SEC_MAX: u64 = 60;
 
 // === impl Config ===
 
@@ -331,6 +362,9 @@ impl Config {
         }
         if self.server.uri_bytes_max > self.server.head_bytes_max {
             faults.push("`server.uri_bytes_max` must be at most `server.head_bytes_max`".to_owned());
+        }
+        if self.cache.failure_ttl_sec > FAILURE_TTL_SEC_MAX {
+            faults.push(format!("`cache.failure_ttl_sec` must be at most {FAILURE_TTL_SEC_MAX}"));
         }
         faults
     }

@@ -15,6 +15,7 @@ use crate::seats::Seats;
 pub mod answer;
 pub mod authorize;
 pub mod body;
+pub mod cache;
 pub mod deadline;
 pub mod describe;
 pub mod error;
@@ -46,6 +47,8 @@ pub struct Parts {
     pub body: body::Bounds,
     /// The longest address, path and query together.
     pub uri_bytes_max: usize,
+    /// None where every request is solved for itself.
+    pub cache: Option<cache::Cache>,
     /// The longest that any solve may take, whatever its contract says.
     pub timeout_max: Duration,
 }
@@ -73,7 +76,7 @@ where
         .layer(ratelimit::layer(parts.buckets)) //          Authorized -> Authorized: within the tenant's rate
         .layer(body::layer(parts.body)) //                  Authorized -> Received: size, pace, bytes in flight
         .layer(validate::layer()) //                        Received -> Solve: parsed, checked, canonical, keyed
-        // Cached answers, and callers that join a running solve, leave here.
+        .layer(cache::layer(parts.cache)) //                Solve -> Served: kept, joined, or one detached solve for all
         .service(solve);
 
     BoxCloneSyncService::new(admit)

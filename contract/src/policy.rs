@@ -29,6 +29,8 @@ pub struct Policy {
     #[serde(default)]
     pub cache: Lanes<Cache>,
     #[serde(default)]
+    pub cache_scope: CacheScope,
+    #[serde(default)]
     pub queue: Lanes<Queue>,
     /// The lower of these and the manifest's holds.
     #[serde(default)]
@@ -76,6 +78,17 @@ pub struct Lanes<T> {
 pub struct Cache {
     pub bytes_max: Option<u64>,
     pub ttl_sec: Option<u64>,
+}
+
+/// Who may be given an answer that was kept. Whoever shares answers can tell by their speed that another asked before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheScope {
+    /// The tenant for whom it was solved.
+    #[default]
+    Tenant,
+    /// Every tenant of the app.
+    App,
 }
 
 /// How many may wait for a seat and how long; what is absent is the gateway's default.

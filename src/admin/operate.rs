@@ -1,4 +1,4 @@
-//! What operators may change while the gateway runs, on a listener of its own: `/admin/nodes`.
+//! What operators may change and see while the gateway runs, on a listener of its own: `/admin/nodes`, `/admin/caches`.
 //!
 //! Invariant: it asks for no key, so it answers only on a loopback address and only what was sent to it as such: a page
 //! in a browser on the same computer can neither send its forms here nor reach it under another name.
@@ -24,6 +24,10 @@ fn answer(admin: &Admin, nodes: &Nodes, request: &Request) -> Response {
         return text(StatusCode::FORBIDDEN, "only for programs on this computer, under its own name\n".to_owned());
     }
     let path = request.uri().path();
+    if path == "/admin/caches" {
+        let caches = || admin.caches().map_or_else(no_cache, |view| json(&view));
+        return if request.method() == Method::GET { caches() } else { not_allowed("GET") };
+    }
     let Some(rest) = path.strip_prefix("/admin/nodes") else {
         let unknown = || text(StatusCode::NOT_FOUND, "there is nothing at this address\n".to_owned());
         return admin.answer(request).unwrap_or_else(unknown);
@@ -42,6 +46,10 @@ fn answer(admin: &Admin, nodes: &Nodes, request: &Request) -> Response {
 fn ordered(view: Option<&NodeView>) -> Response {
     let unknown = || text(StatusCode::NOT_FOUND, "no node has this name\n".to_owned());
     view.map_or_else(unknown, json)
+}
+
+fn no_cache() -> Response {
+    text(StatusCode::NOT_FOUND, "`cache.enabled` is false: nothing is kept\n".to_owned())
 }
 
 fn not_allowed(allow: &'static str) -> Response {

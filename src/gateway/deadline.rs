@@ -47,9 +47,7 @@ where
     }
 
     fn call(&mut self, solve: Solve) -> Self::Future {
-        let allowed = [solve.patience(), Some(solve.timeout()), Some(self.timeout_max)];
-        let allowed = allowed.into_iter().flatten().min().unwrap_or(self.timeout_max);
-        let by = solve.ticket().arrived + allowed;
+        let by = solve.ticket().arrived + solve.allowed(self.timeout_max);
         let inner = self.inner.clone();
         Box::pin(async move {
             let answer = inner.oneshot(Due { solve, by });

@@ -76,6 +76,8 @@ pub enum Error {
     NoNode { retry_after: Duration },
     #[error("every node that may solve this is busy")]
     NoFreeSlot { retry_after: Duration },
+    #[error("too many callers wait for this very solve")]
+    TooManyWaiters { retry_after: Duration },
     #[error("the time allowed for this solve is over while it waited for a node")]
     DeadlineExceeded,
     #[error("the node did not answer within the {} s allowed", .allowed.as_secs_f64())]
@@ -167,6 +169,9 @@ impl Error {
             Self::VersionRefused { .. } => say(503, "version_refused", gateway, false, "The contract has faults"),
             Self::NoNode { .. } => say(503, "no_node", gateway, true, "No node is reachable"),
             Self::NoFreeSlot { .. } => say(503, "no_free_slot", gateway, true, "Every node is busy"),
+            Self::TooManyWaiters { .. } => {
+                say(503, "too_many_waiters", gateway, true, "Too many wait for the same solve")
+            }
             Self::DeadlineExceeded => say(504, "deadline_exceeded", gateway, true, "The time is over"),
             Self::NodeTimeout { .. } => say(504, "node_timeout", node, true, "The node took too long"),
             Self::NodeUnreachable => say(502, "node_unreachable", node, true, "The node is unreachable"),
@@ -187,7 +192,8 @@ impl Error {
         | Self::NoNode { retry_after }
         | Self::NoFreeSlot { retry_after }
         | Self::RateLimited { retry_after, .. }
-        | Self::AddressLimited { retry_after } = self
+        | Self::AddressLimited { retry_after }
+        | Self::TooManyWaiters { retry_after } = self
         {
             Some(*retry_after)
         } else {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what leaves here fits the contract's output schema; what does not is an error that says so.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use tower::Service;
 
 use super::Error;
 use super::stage::{Answer, BoxFuture, Due, Seated, Timings};
-use crate::nodes::{Failure, Nodes, Refusal};
+use crate::nodes::{Failure, Nodes, Refusal, Solved};
 
 /// A node that is away comes back within a probe or two.
 const NODE_RETRY: Duration = Duration::from_secs(10);
@@ -52,19 +53,37 @@ async fn forward(nodes: &Nodes, due: &Due) -> Result<Answer, Error> {
     let nodes = nodes.within(solve.policy().node_pool.as_deref());
     let slot = nodes.acquire(contract, due.by().into_std()).await.map_err(|refusal| refused(refusal, contract))?;
     let queue = queued.elapsed();
+    // The last moment at which a solve that nobody waits for can be dropped unrun, and its slot given back.
+    if !solve.course().send() {
+        return Err(Error::DeadlineExceeded);
+    }
     let _ = ledger.node.set(slot.node());
-    let solved = slot.solve(contract, solve.inputs(), due.by().into_std()).await.map_err(|failure| {
+    let failed = |failure: Failure| {
         note(failure.to_string());
         failed(failure, due.by().saturating_duration_since(solve.ticket().arrived))
-    })?;
+    };
+    let running = slot.start(contract, solve.inputs(), due.by().into_std());
+    let mut running = running.map_err(|error| failed(error.into()))?;
+    match running.answer().await {
+        Ok(solved) => answer(contract, solved, queue).inspect_err(|error| note(error.to_string())),
+        Err(failure) => {
+            if failure == Failure::Deadline {
+                let contract = Arc::clone(contract);
+                solve.course().late(async move { answer(&contract, running.late().await?.ok()?, queue).ok() });
+            }
+            Err(failed(failure))
+        }
+    }
+}
+
+/// The answer, if its outputs keep what the contract promises.
+fn answer(contract: &Contract, solved: Solved, queue: Duration) -> Result<Answer, Error> {
     if let Err(violations) = contract.check_outputs(&solved.outputs) {
         let message = violations.first().map(|first| format!("{}: {}", first.pointer, first.message));
         return Err(Error::OutputMismatch { message: message.unwrap_or_default() });
     }
-    let outputs = to_raw_value(&solved.outputs).map_err(|error| {
-        note(error.to_string());
-        Error::Internal
-    })?;
+    // A map of JSON values always has a JSON form.
+    let outputs = to_raw_value(&solved.outputs).map_err(|_never| Error::Internal)?;
     Ok(Answer {
         outputs: outputs.into(),
         warnings: solved.warnings.into(),

@@ -120,7 +120,8 @@ impl Drop for AccessLine {
     fn drop(&mut self) {
         // 499 is the word of proxies for a caller that left before its answer.
         let (status, code) = self.outcome.unwrap_or((499, "client_gone"));
-        let Ledger { app_id, tenant, definition, version, lane, node, would_refuse, cause, .. } = &*self.ticket.ledger;
+        let Ledger { app_id, tenant, definition, version, lane, node, cache, would_refuse, cause, .. } =
+            &*self.ticket.ledger;
         tracing::info!(
             target: "appserver::access",
             request_id = %self.ticket.id,
@@ -136,6 +137,7 @@ impl Drop for AccessLine {
             version = version.get(),
             lane = lane.get().map(|lane| lane.name()),
             node = node.get().map(|node| &**node),
+            cache = cache.get(),
             would_refuse = would_refuse.get(),
             cause = cause.get(),
             "request"

@@ -1,7 +1,8 @@
 //! What is known about a request at each stage of the path.
 //!
 //! Invariant: a stage's fields are private to the layer that makes it, so holding one proves that the layer has run.
-//! `Request → Seen → Routed → Authorized → Received → Solve → Due → Seated`, and back as [`Answer`], then [`Reply`].
+//! `Request → Seen → Routed → Authorized → Received → Solve → Due → Seated`, and back as [`Answer`], [`Served`], then
+//! [`Reply`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,15 +10,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use contract::digest::Digest;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::Error;
 
 pub use super::authorize::{Authorized, Caller};
 pub use super::body::Received;
+pub use super::cache::Served;
 pub use super::deadline::Due;
 pub use super::observe::Seen;
 pub use super::route::{Action, Routed};
@@ -74,6 +78,8 @@ pub struct Ledger {
     pub version: OnceLock<String>,
     pub lane: OnceLock<Lane>,
     pub node: OnceLock<Arc<str>>,
+    /// How a solve came by its answer.
+    pub cache: OnceLock<&'static str>,
     /// Where the caller's rate limit stands; told in the answer, whatever it is.
     pub standing: OnceLock<super::ratelimit::Standing>,
     /// The code with which a policy that is not in `shadow` would have refused.
@@ -88,4 +94,20 @@ pub struct Ticket {
     pub id: Arc<str>,
     pub arrived: Instant,
     pub ledger: Arc<Ledger>,
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// SHA-256 over the outputs and each warning, every one of them as `<length in bytes>:<text>,`.
+    pub fn fingerprint(&self) -> Digest {
+        let mut hasher = Sha256::new();
+        for text in std::iter::once(self.outputs.get()).chain(self.warnings.iter().map(String::as_str)) {
+            hasher.update(text.len().to_string());
+            hasher.update(b":");
+            hasher.update(text);
+            hasher.update(b",");
+        }
+        Digest(hasher.finalize().into())
+    }
 }

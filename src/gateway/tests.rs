@@ -16,22 +16,31 @@ use super::stage::{Timings, full};
 use super::*;
 use crate::registry::Registry;
 
-const KEY: &str = "as_path_test";
+pub(super) const KEY: &str = "as_path_test";
+/// Of another tenant that may use `sitefit`, too.
+pub(super) const OTHER_KEY: &str = "as_other_test";
 const RIGHT: &str = r#"{"inputs":{"site_width":30,"site_depth":40}}"#;
 
-/// The sample registry with one tenant that may use `sitefit` and holds [`KEY`].
+/// The sample registry with two tenants that may use `sitefit`, as often as they like, and hold [`KEY`] and [`OTHER_KEY`].
 fn registry() -> Registry {
     let folder = tempfile::tempdir().unwrap();
-    let contracts = concat!(env!("CARGO_MANIFEST_DIR"), "/registry/contracts");
-    std::os::unix::fs::symlink(contracts, folder.path().join("contracts")).unwrap();
-    let digest = contract::Digest::of(KEY).to_string();
-    let keys = json!([{ "id": "test", "sha256": digest }]);
-    let tenants = json!({ "tenants": { "studio": { "apps": ["sitefit"], "keys": keys } } });
+    let (samples, contracts) =
+        (concat!(env!("CARGO_MANIFEST_DIR"), "/registry/contracts"), folder.path().join("contracts"));
+    assert!(std::process::Command::new("cp").args(["-r", samples]).arg(&contracts).status().unwrap().success());
+    let file = contracts.join("sitefit/policy.json");
+    let mut policy: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    policy["rate_limits"] = json!({ "preview_rps": 100_000, "batch_jobs_per_min": 1_000_000 });
+    std::fs::write(file, policy.to_string()).unwrap();
+    let tenant = |key: &str| {
+        let digest = contract::Digest::of(key).to_string();
+        json!({ "apps": ["sitefit"], "keys": [{ "id": "test", "sha256": digest }] })
+    };
+    let tenants = json!({ "tenants": { "studio": tenant(KEY), "rival": tenant(OTHER_KEY) } });
     std::fs::write(folder.path().join("tenants.json"), tenants.to_string()).unwrap();
     Registry::open(folder.path()).unwrap()
 }
 
-fn parts() -> Parts {
+pub(super) fn parts() -> Parts {
     let (nodes, _driver) = Nodes::new(crate::nodes::Options::default()).unwrap();
     let body = Bounds::new(1 << 20, 1 << 20, Duration::from_secs(5), 1024);
     let (registry, seats) = (registry(), Seats::new());
@@ -45,11 +54,12 @@ fn parts() -> Parts {
         buckets: ratelimit::Buckets::default(),
         body,
         uri_bytes_max: 4096,
+        cache: None,
         timeout_max: Duration::from_mins(1),
     }
 }
 
-fn answer() -> Answer {
+pub(super) fn answer() -> Answer {
     Answer {
         outputs: to_raw_value(&json!({ "gfa": 1.0 })).unwrap().into(),
         warnings: Arc::new([]),
@@ -69,7 +79,7 @@ where
 }
 
 /// A request that is right in every way.
-fn right() -> Request<String> {
+pub(super) fn right() -> Request<String> {
     Request::builder()
         .method(Method::POST)
         .uri("/gh/sitefit:1.0.0/solve")
@@ -79,14 +89,17 @@ fn right() -> Request<String> {
         .unwrap()
 }
 
-async fn send(
+pub(super) fn send(
     path: &BoxCloneSyncService<super::Request, Response, Infallible>,
     request: Request<String>,
-) -> (u16, http::HeaderMap, Value) {
-    let response = path.clone().oneshot(request.map(full)).await.unwrap();
-    let (parts, body) = response.into_parts();
-    let bytes = body.collect().await.unwrap().to_bytes();
-    (parts.status.as_u16(), parts.headers, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+) -> impl Future<Output = (u16, http::HeaderMap, Value)> + Send + use<> {
+    // Always ready.
+    let response = path.clone().call(request.map(full));
+    async move {
+        let (parts, body) = response.await.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (parts.status.as_u16(), parts.headers, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
 }
 
 /// Takes the first fault out of a request.

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use contract::policy::Policy;
 use contract::{Contract, Inputs, Violation, fault, json};
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, header};
 use serde_json::{Map, Value};
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
-use super::stage::{Answer, Authorized, BoxFuture, Caller, Lane, Received, Reply, Ticket};
+use super::cache::Course;
+use super::stage::{Authorized, BoxFuture, Caller, Lane, Received, Reply, Served, Ticket};
 use super::{Error, answer};
 
 /// How long the caller will wait, in seconds; a fraction is fine.
@@ -36,6 +37,19 @@ pub struct Solve {
     inputs: Arc<Inputs>,
     patience: Option<Duration>,
     session: Option<Arc<str>>,
+    cache_use: CacheUse,
+    course: Course,
+}
+
+/// What the caller lets the cache do, by the `Cache-Control` of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheUse {
+    /// A kept answer will do, and a new one may be kept.
+    Full,
+    /// `no-cache`: the solve is made in any case, and kept.
+    WriteOnly,
+    /// `no-store`: the solve is made in any case, and not kept.
+    Neither,
 }
 
 pub fn layer<S>() -> impl Layer<S, Service = Validate<S>> + Clone {
@@ -49,7 +63,8 @@ pub struct Validate<S> {
 
 impl<S> Service<Received> for Validate<S>
 where
-    S: Service<Solve, Response = Answer, Error = Error> + Clone + Send + 'static,
+    S: Service<Solve, Error = Error> + Clone + Send + 'static,
+    S::Response: Into<Served>,
     S::Future: Send,
 {
     type Response = Reply;
@@ -64,9 +79,10 @@ where
         let inner = self.inner.clone();
         Box::pin(async move {
             let solve = validate(&received)?;
+            let conditions = answer::Conditions::of(received.authorized());
             drop(received);
-            let answer = inner.oneshot(solve.clone()).await?;
-            Ok(answer::reply(&solve, &answer))
+            let served = inner.oneshot(solve.clone()).await?;
+            Ok(answer::reply(&solve, &served.into(), &conditions))
         })
     }
 }
@@ -94,6 +110,8 @@ fn validate(received: &Received) -> Result<Solve, Error> {
         inputs: Arc::new(inputs),
         patience: patience(authorized)?,
         session: session(authorized)?,
+        cache_use: cache_use(authorized.headers()),
+        course: Course::default(),
     })
 }
 
@@ -144,6 +162,16 @@ fn session(authorized: &Authorized) -> Result<Option<Arc<str>>, Error> {
     Ok(Some(text.into()))
 }
 
+fn cache_use(headers: &HeaderMap) -> CacheUse {
+    let values = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let directives = values.flat_map(|value| value.split(',')).map(|directive| directive.trim().to_ascii_lowercase());
+    directives.fold(CacheUse::Full, |so_far, directive| match (so_far, directive.as_str()) {
+        (_, "no-store") | (CacheUse::Neither, _) => CacheUse::Neither,
+        (_, "no-cache" | "max-age=0") => CacheUse::WriteOnly,
+        (so_far, _) => so_far,
+    })
+}
+
 // === impl Solve ===
 
 impl Solve {
@@ -172,6 +200,26 @@ impl Solve {
         &self.inputs
     }
 
+    /// What the caller lets the cache do.
+    pub fn cache_use(&self) -> CacheUse {
+        self.cache_use
+    }
+
+    /// Who else waits for it.
+    pub fn course(&self) -> &Course {
+        &self.course
+    }
+
+    /// The same solve, made for all who join it: no one caller's patience bounds it.
+    pub(super) fn on(self, course: Course) -> Self {
+        Self { course, patience: None, ..self }
+    }
+
+    /// The same solve for those who only joined the session's own caller.
+    pub(super) fn of_no_session(self) -> Self {
+        Self { session: None, ..self }
+    }
+
     /// How long the caller said that it will wait.
     pub fn patience(&self) -> Option<Duration> {
         self.patience
@@ -180,6 +228,12 @@ impl Solve {
     /// The session whose newest preview this is, if the caller named one.
     pub fn session(&self) -> Option<&Arc<str>> {
         self.session.as_ref()
+    }
+
+    /// The least of what caller, policy, contract and gateway allow, from the request's arrival.
+    pub fn allowed(&self, timeout_max: Duration) -> Duration {
+        let allowed = [self.patience, Some(self.timeout())].into_iter().flatten();
+        allowed.fold(timeout_max, Duration::min)
     }
 
     /// How long the contract and the app's policy allow.

@@ -68,9 +68,10 @@ impl TestGateway {
         config.registry.root = root;
         config.auth = Auth { mode: if setup.keys { AuthMode::Keys } else { AuthMode::Open } };
         config.probe.interval_sec = 1;
-        // Tests count what reaches a node; those of warming turn it on.
+        // Tests count what reaches a node; those of warming and of the cache turn theirs on.
         config.warm.enabled = false;
         (config.address.requests_per_sec_max, config.address.burst) = (1_000_000, 1_000_000);
+        config.cache.enabled = false;
         let mut nodes = Vec::new();
         for (index, node) in setup.nodes.into_iter().enumerate() {
             let slots = u32::try_from(node.children).ok();
