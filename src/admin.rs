@@ -19,6 +19,7 @@ use crate::gateway::cache::{self, Cache};
 use crate::gateway::{Request, Response};
 use crate::nodes::Nodes;
 use crate::registry::Registry;
+use crate::registry::events::Event;
 
 pub mod health;
 pub mod operate;
@@ -51,7 +52,7 @@ impl Admin {
 
     /// The registry and the nodes as of now.
     pub fn health(&self) -> Health {
-        Health::of(&self.registry.current(), &self.nodes)
+        Health::of(&self.registry, &self.nodes)
     }
 
     /// What the cache holds, app by app; none where there is no cache.
@@ -62,7 +63,7 @@ impl Admin {
     /// The answer, if the request is for one of these endpoints.
     pub fn answer(&self, request: &Request) -> Option<Response> {
         let path = request.uri().path();
-        if !matches!(path, "/livez" | "/readyz" | "/health/registry") {
+        if !matches!(path, "/livez" | "/readyz" | "/health/registry" | "/admin/events") {
             return None;
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
@@ -73,6 +74,7 @@ impl Admin {
         Some(match path {
             "/livez" => text(StatusCode::OK, "ok\n".to_owned()),
             "/readyz" => self.readyz(),
+            "/admin/events" => self.events(request),
             _ => self.registry_health(request),
         })
     }
@@ -86,6 +88,25 @@ impl Admin {
             return text(StatusCode::OK, "ok\n".to_owned());
         }
         text(StatusCode::SERVICE_UNAVAILABLE, "no version can be solved: see /health/registry\n".to_owned())
+    }
+
+    /// What happened to the registry: `?after=N` for what came after the event numbered N.
+    fn events(&self, request: &Request) -> Response {
+        let mut after = Ok(0);
+        for pair in request.uri().query().unwrap_or_default().split('&') {
+            if let Some(number) = pair.strip_prefix("after=") {
+                after = number.parse();
+            }
+        }
+        let Ok(after) = after else {
+            return text(StatusCode::BAD_REQUEST, "`after` is the number of an event\n".to_owned());
+        };
+        let page = self.registry.events().after(after);
+        if wants_text(request) {
+            let line = |event: &Event| format!("{} {} {event}\n", event.number, event.time);
+            return text(StatusCode::OK, page.events.iter().map(line).collect());
+        }
+        respond(StatusCode::OK, "application/json", serde_json::to_vec(&page).unwrap_or_default())
     }
 
     fn registry_health(&self, request: &Request) -> Response {
@@ -128,10 +149,11 @@ impl Service<Request> for Front {
 
 /// `?format=text`, or `Accept: text/plain`.
 fn wants_text(request: &Request) -> bool {
-    match request.uri().query() {
+    let mut pairs = request.uri().query().unwrap_or_default().split('&');
+    match pairs.find(|pair| pair.starts_with("format=")) {
         Some("format=text") => true,
         Some("format=json") => false,
-        _ => {
+        Some(_) | None => {
             let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
             accept.is_some_and(|accept| accept.trim_start().starts_with("text/plain"))
         }

@@ -3,6 +3,8 @@
 //! Invariant: only this file starts tasks that live as long as the process, and it waits for all of them.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -13,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use self::nodes_file::Follow;
 use self::warm::Warm;
 use crate::admin::{self, Admin, operate};
-use crate::config::{Address, AdminListen, AuthMode, Config, Secret};
+use crate::config::{self, Address, AdminListen, AuthMode, Config, Secret};
 use crate::gateway::authorize::Access;
 use crate::gateway::body::Bounds;
 use crate::gateway::cache::{self, Cache, LaneBounds};
@@ -22,7 +24,7 @@ use crate::gateway::ratelimit::Buckets;
 use crate::gateway::{self, Parts, forward};
 use crate::nodes::node::Rules;
 use crate::nodes::{Driver, Nodes, Options, budget};
-use crate::registry::Registry;
+use crate::registry::{self, Hooks, Registry, Reloader};
 use crate::rhino::client::Key;
 use crate::seats::Seats;
 use crate::server::{self, Front, Limits};
@@ -40,6 +42,8 @@ pub struct App {
     address: SocketAddr,
     front: Front,
     registry: Registry,
+    reloader: Reloader,
+    hooks: Hooks,
     admin: Admin,
     cache: Option<Cache>,
     driver: Driver,
@@ -68,8 +72,8 @@ impl App {
     /// When the registry cannot be read, the address is taken, or the configuration is open to the world without consent.
     pub async fn build(config: &Config, node_key: Option<Secret>, consent: Consent) -> anyhow::Result<Self> {
         let access = access(config, consent)?;
-        let root = config.registry.root.clone();
-        let registry = tokio::task::spawn_blocking(move || Registry::open(root)).await??;
+        let options = registry_options(&config.registry);
+        let (registry, reloader) = tokio::task::spawn_blocking(move || Registry::follow(options)).await??;
         let keys = registry.current().tenants.key_count();
         if access == Access::Keys && keys == 0 {
             tracing::warn!("nobody can call: tenants.json holds no service key (make one with `appserver key`)");
@@ -92,6 +96,7 @@ impl App {
         let seats = Seats::new();
         gateway::seats::apply(&seats, &registry.current());
         let (flood, buckets) = (guard(&config.address)?, Buckets::default());
+        let hooks = hooks(&nodes, &seats);
         let parts = Parts {
             registry: registry.clone(),
             nodes,
@@ -117,6 +122,8 @@ impl App {
             address,
             front,
             registry,
+            reloader,
+            hooks,
             admin,
             cache,
             driver,
@@ -155,6 +162,7 @@ impl App {
         let end = CancellationToken::new();
         let watch: JoinHandle<()> = tokio::spawn(self.driver.run(end.clone()));
         let sweep = tokio::spawn(sweep(self.flood, self.buckets, end.clone()));
+        let reload = tokio::spawn(self.reloader.run(self.hooks, end.clone()));
         let admin = self.admin;
         let announce = {
             let (stop, admin) = (stop.clone(), admin.clone());
@@ -172,7 +180,9 @@ impl App {
             .map(|(listener, front)| tokio::spawn(server::serve(listener, front, self.limits, end.clone())));
         let drained = server::serve(self.listener, self.front, self.limits, stop).await;
         end.cancel();
-        let followed = join(follow).await;
+        // A read of a share that has gone may hang; nothing waits for it for ever.
+        let reloaded = tokio::time::timeout(self.limits.drain, reload).await.is_ok_and(|joined| joined.is_ok());
+        let followed = join(follow).await && reloaded;
         let operated = join(operators).await;
         let warmed = join(warm).await;
         // Solves that nobody waits for any more still have an answer to keep.
@@ -238,6 +248,27 @@ async fn join<R>(task: Option<JoinHandle<R>>) -> bool {
     match task {
         Some(task) => task.await.is_ok(),
         None => true,
+    }
+}
+
+/// What the registry asks of the rest, and tells it, when it changes.
+fn hooks(nodes: &Nodes, seats: &Seats) -> Hooks {
+    let (attested, seats) = (nodes.clone(), seats.clone());
+    Hooks {
+        ready: Arc::new(move |contract| attested.attestation(contract).is_ready()),
+        ready_changed: nodes.changed(),
+        swapping: Arc::new(move |snapshot| gateway::seats::apply(&seats, snapshot)),
+    }
+}
+
+fn registry_options(config: &config::Registry) -> registry::Options {
+    registry::Options {
+        root: config.root.clone(),
+        poll: Duration::from_secs(config.poll_sec),
+        settle: Duration::from_millis(config.settle_ms),
+        watch: config.watch,
+        mutable_versions: config.mutable_versions,
+        state_dir: Some(config.state_dir.clone()).filter(|folder| *folder != PathBuf::new()),
     }
 }
 

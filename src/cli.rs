@@ -20,6 +20,7 @@ mod matrix;
 mod node;
 mod schema;
 mod serve;
+mod watch;
 
 /// Run Grasshopper definitions as versioned products, in front of Rhino.Compute.
 #[derive(Debug, Parser)]
@@ -53,6 +54,8 @@ enum Command {
     Matrix(matrix::Args),
     /// Show the nodes of a running gateway, drain one, take it back.
     Node(node::Args),
+    /// Follow what happens to a running gateway's registry.
+    Watch(watch::Args),
     /// Print the JSON Schema of a file of the registry.
     Schema(schema::Args),
     /// Show each setting and where its value came from.
@@ -102,6 +105,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Inspect(args) => inspect::run(&args, json),
         Command::Matrix(args) => matrix::run(&args, json),
         Command::Node(args) => node::run(&args, json),
+        Command::Watch(args) => watch::run(&args, json),
         Command::Schema(args) => Ok(schema::run(&args)),
         Command::Config => config_command::run(json, config),
         Command::Load(args) => load::run(&args, json),

@@ -92,6 +92,12 @@ pub struct Body {
 #[serde(default, deny_unknown_fields)]
 pub struct Registry {
     pub root: PathBuf,
+    pub watch: bool,
+    pub poll_sec: u64,
+    pub settle_ms: u64,
+    pub mutable_versions: bool,
+    /// Nowhere if empty.
+    pub state_dir: PathBuf,
 }
 
 /// What bounds every solve.
@@ -249,7 +255,14 @@ impl Default for Body {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { root: PathBuf::from("registry") }
+        Self {
+            root: PathBuf::from("registry"),
+            watch: true,
+            poll_sec: 10,
+            settle_ms: 1000,
+            mutable_versions: false,
+            state_dir: PathBuf::new(),
+        }
     }
 }
 
@@ -333,6 +346,8 @@ impl Config {
         at_least_one("address.burst", u64::from(self.address.burst));
         at_least_one("body.bytes_max", self.body.bytes_max);
         at_least_one("body.rate_bytes_per_sec_min", u64::from(self.body.rate_bytes_per_sec_min));
+        at_least_one("registry.poll_sec", self.registry.poll_sec);
+        at_least_one("registry.settle_ms", self.registry.settle_ms);
         at_least_one("solve.timeout_sec_max", self.solve.timeout_sec_max);
         at_least_one("solve.wedged_sec_max", self.solve.wedged_sec_max);
         at_least_one("probe.interval_sec", self.probe.interval_sec);

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Dir, FileType, Mode, OFlags};
@@ -38,18 +39,47 @@ const FOLDER_BYTES: u64 = 256 << 20;
 const DEPTH: usize = 4;
 
 /// What editors and operating systems leave behind: no part of a version. `docs/version-digest.md` lists the same.
-fn is_junk(name: &str) -> bool {
+pub fn is_junk(name: &str) -> bool {
     name.starts_with(['.', '~', '#'])
         || name.ends_with('~')
         || [".swp", ".tmp", ".part"].iter().any(|end| name.ends_with(end))
         || ["Thumbs.db", "desktop.ini", "lost+found"].contains(&name)
 }
 
-/// Reads one file of the registry; the fault names `path`.
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Fault> {
+/// Reads one file of the registry: a regular file, through no link, within the bounds. The fault names `path`.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, Fault> {
     let file = rustix::fs::open(path, FILE_FLAGS, Mode::empty());
     let file = file.map_err(|error| unopened(path, error))?;
     read_regular(File::from(file), path, FILE_BYTES)
+}
+
+/// As [`read_file`], for `path` below the folder `base`: no link on the way down is followed, so that a folder which turns into a
+/// link between a look and the reading leads nowhere else.
+pub fn read_file_below(base: &Path, path: &Path) -> Result<Vec<u8>, Fault> {
+    let folder = descend(base, path.parent().unwrap_or(Path::new("")))?;
+    let name = path.file_name().ok_or_else(|| unopened(path, rustix::io::Errno::NOENT))?;
+    let file = rustix::fs::openat(&folder, name, FILE_FLAGS, Mode::empty()).map_err(|error| unopened(path, error))?;
+    read_regular(File::from(file), path, FILE_BYTES)
+}
+
+/// Opens the folder `path` below `base`, name by name, through no link.
+fn descend(base: &Path, path: &Path) -> Result<OwnedFd, Fault> {
+    let base = rustix::fs::open(base, DIRECTORY_FLAGS.difference(OFlags::NOFOLLOW), Mode::empty());
+    let mut folder = base.map_err(|error| unopened(path, error))?;
+    for part in path.components() {
+        let Component::Normal(name) = part else {
+            return Err(Fault::of_file("file_name", path, "the path leads out of the folder"));
+        };
+        let inner = rustix::fs::openat(&folder, name, DIRECTORY_FLAGS, Mode::empty());
+        folder = inner.map_err(|error| match error {
+            // What a link says that is opened as a folder and must not be followed.
+            rustix::io::Errno::NOTDIR => {
+                Fault::of_file("file_kind", path, "there is something on the way that is no folder")
+            }
+            error => unopened(path, error),
+        })?;
+    }
+    Ok(folder)
 }
 
 const FILE_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
@@ -93,15 +123,24 @@ impl Folder {
         // Links in front of the folder are the operator's: whole registries are swapped by them.
         let root = rustix::fs::open(path, DIRECTORY_FLAGS.difference(OFlags::NOFOLLOW), Mode::empty());
         let root = root.map_err(|error| vec![unreadable(Path::new("."), &error.into())])?;
+        Self::walk(&root, &std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+    }
+
+    /// As [`read`](Self::read), for `path` below the folder `base`; see [`read_file_below`].
+    pub fn read_below(base: &Path, path: &Path) -> Result<Self, Vec<Fault>> {
+        let root = descend(base, path).map_err(|fault| vec![Fault { file: PathBuf::from("."), ..fault }])?;
+        Self::walk(&root, path)
+    }
+
+    fn walk(root: &OwnedFd, path: &Path) -> Result<Self, Vec<Fault>> {
         let mut walk = Walk { files: BTreeMap::new(), faults: Vec::new(), bytes: 0 };
-        walk.folder(&root, Path::new(""), 0);
+        walk.folder(root, Path::new(""), 0);
         if !walk.faults.is_empty() {
             crate::fault::sort(&mut walk.faults);
             return Err(walk.faults);
         }
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let name = |path: &Path| path.file_name().and_then(OsStr::to_str).map(str::to_owned);
-        Ok(Self { parent: absolute.parent().and_then(name), name: name(&absolute), ..Self::of(walk.files) })
+        Ok(Self { parent: path.parent().and_then(name), name: name(path), ..Self::of(walk.files) })
     }
 
     /// A folder of these files, without names of its own.

@@ -112,9 +112,12 @@ pub struct Slo {
 impl Policy {
     /// Reads and checks the file; all its faults, which name `file` as it was given.
     pub fn load(file: &Path) -> Result<Self, Vec<Fault>> {
-        let bytes = folder::read_file(file).map_err(|fault| vec![fault])?;
-        let source = Source::parse(file, &bytes).map_err(|fault| vec![fault])?;
-        Self::read(&source)
+        Self::of(file, &folder::read_file(file).map_err(|fault| vec![fault])?)
+    }
+
+    /// Checks a file that was read already; as [`load`](Self::load).
+    pub fn of(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
+        Self::read(&Source::parse(file, bytes).map_err(|fault| vec![fault])?)
     }
 
     fn read(source: &Source<'_>) -> Result<Self, Vec<Fault>> {

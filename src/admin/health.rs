@@ -11,7 +11,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::nodes::{NodeView, Nodes, Warmth};
-use crate::registry::{App, Release, Snapshot, State};
+use crate::registry::{App, Registry, Release, State};
 
 /// The body of `/health/registry`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,9 +21,17 @@ pub struct Health {
     pub snapshot: String,
     pub generation: u64,
     pub loaded_at: Timestamp,
+    /// Whether the folder cannot be read, or is empty, so that what serves may be old.
+    #[serde(default)]
+    pub stale: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_since: Option<Timestamp>,
+    /// What the last look at the folder failed of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload_error: Option<String>,
     pub apps: Vec<AppHealth>,
     pub nodes: Vec<NodeView>,
-    /// What lies in the registry beside the versions and should not be there.
+    /// What lies in the registry and is not taken: it should not be there, or what it was before keeps serving.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strays: Vec<Reason>,
 }
@@ -86,18 +94,24 @@ pub struct Reason {
 // === impl Health ===
 
 impl Health {
-    pub fn of(snapshot: &Snapshot, nodes: &Nodes) -> Self {
+    pub fn of(registry: &Registry, nodes: &Nodes) -> Self {
+        let (snapshot, followed) = (registry.current(), registry.followed());
         let apps: Vec<AppHealth> = snapshot.apps.values().map(|app| AppHealth::of(app, nodes)).collect();
         let mut health = Self {
             status: Overall::Pass,
             snapshot: snapshot.digest.to_string(),
             generation: snapshot.generation,
             loaded_at: snapshot.loaded_at,
+            stale: followed.stale_since.is_some(),
+            stale_since: followed.stale_since,
+            reload_error: followed.error,
             apps,
             nodes: nodes.view(),
-            strays: snapshot.faults.iter().map(Reason::of_fault).collect(),
+            strays: snapshot.faults.iter().chain(&followed.alarms).map(Reason::of_fault).collect(),
         };
-        let all_ready = health.versions().all(|version| version.status == Status::Ready) && health.strays.is_empty();
+        let all_ready = health.versions().all(|version| version.status == Status::Ready)
+            && health.strays.is_empty()
+            && !health.stale;
         health.status = match (health.serves(), all_ready) {
             (false, _) => Overall::Fail,
             (true, false) => Overall::Warn,
@@ -123,6 +137,9 @@ impl Health {
             rows.extend(app.versions.iter().map(|version| app.row(version)));
         }
         let mut table = columns(&rows);
+        if let (Some(since), error) = (self.stale_since, self.reload_error.as_deref().unwrap_or("no reason is known")) {
+            let _ = writeln!(table, "\nstale since {since}: {error}");
+        }
         for stray in &self.strays {
             let _ = writeln!(table, "\n{}", stray.in_full());
         }

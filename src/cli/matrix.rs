@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Exit> {
 fn from_folder(root: PathBuf) -> anyhow::Result<Health> {
     let registry = Registry::open(root)?;
     let (nodes, _driver) = Nodes::new(Options::default())?;
-    Ok(Health::of(&registry.current(), &nodes))
+    Ok(Health::of(&registry, &nodes))
 }
 
 async fn ask(url: &str) -> anyhow::Result<Health> {

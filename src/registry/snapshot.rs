@@ -23,7 +23,7 @@ pub struct Snapshot {
     pub generation: u64,
     pub loaded_at: Timestamp,
     pub apps: BTreeMap<String, Arc<App>>,
-    pub tenants: Tenants,
+    pub tenants: Arc<Tenants>,
     /// What lies beside the versions and should not be there.
     pub faults: Vec<Fault>,
     /// Which app a definition name belongs to.
@@ -36,6 +36,8 @@ pub struct App {
     pub app_id: String,
     /// None where `policy.json` is faulty: then every release is refused, as nothing would limit it.
     pub policy: Option<Arc<Policy>>,
+    /// Where the policy's aliases lead. One whose new target is not ready stays at its old one.
+    pub aliases: BTreeMap<String, Version>,
     pub releases: BTreeMap<Version, Arc<Release>>,
 }
 
@@ -70,6 +72,12 @@ pub struct Unknown {
 // === impl Snapshot ===
 
 impl Snapshot {
+    /// Before anything was loaded.
+    pub(super) fn empty(loaded_at: Timestamp) -> Self {
+        let (apps, tenants, faults, owners) = (BTreeMap::new(), Arc::default(), Vec::new(), BTreeMap::new());
+        Self { digest: Digest::of(""), generation: 0, loaded_at, apps, tenants, faults, owners }
+    }
+
     /// The app that a definition belongs to.
     pub fn owner(&self, definition: &str) -> Option<&Arc<App>> {
         self.apps.get(self.owners.get(definition)?)
@@ -106,7 +114,7 @@ impl App {
             let exact = self.releases.get(&version).filter(of_definition);
             return exact.ok_or_else(|| self.unknown(word));
         }
-        if let Some(pinned) = self.policy.as_ref().and_then(|policy| policy.aliases.get(word)) {
+        if let Some(pinned) = self.aliases.get(word) {
             return self.releases.get(pinned).filter(of_definition).ok_or_else(|| self.unknown(word));
         }
         if word != "stable" {
@@ -128,7 +136,7 @@ impl App {
 
     /// The aliases of the app, `stable` among them whether it is pinned or not.
     pub fn aliases(&self, ready: impl Fn(&Arc<Contract>) -> bool) -> BTreeMap<String, Version> {
-        let mut aliases = self.policy.as_ref().map(|policy| policy.aliases.clone()).unwrap_or_default();
+        let mut aliases = self.aliases.clone();
         if !aliases.contains_key("stable")
             && let Some(last) = self.releases.values().next_back()
             && let Ok(release) = self.resolve(last.definition(), "stable", ready)
@@ -140,7 +148,7 @@ impl App {
 
     fn unknown(&self, word: &str) -> Unknown {
         let versions: Vec<String> = self.releases.keys().map(Version::to_string).collect();
-        let aliases = self.policy.iter().flat_map(|policy| policy.aliases.keys()).map(String::as_str);
+        let aliases = self.aliases.keys().map(String::as_str);
         let known = versions.iter().map(String::as_str).chain(aliases).chain(["stable"]);
         Unknown { similar: fault::closest(word, known).map(str::to_owned) }
     }

@@ -18,6 +18,8 @@ mod nodes;
 #[cfg(test)]
 mod pool;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod seats;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use appserver::admin::{Admin, Health};
 use appserver::app::{App, Consent};
 use appserver::config::{Auth, AuthMode, Config, Node};
+use appserver::registry::Registry;
 use serde_json::{Value, json};
 use simnode::Running;
 use tempfile::TempDir;
@@ -23,11 +24,13 @@ pub(crate) struct TestGateway {
     pub(crate) admin: Admin,
     /// The operators' own listener, where there is one.
     pub(crate) operators: Option<String>,
+    pub(crate) registry: Registry,
+    root: PathBuf,
     pub(crate) nodes: Vec<Running>,
     pub(crate) client: reqwest::Client,
     stop: CancellationToken,
     served: Option<JoinHandle<bool>>,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 /// What a test changes of the usual.
@@ -68,6 +71,12 @@ impl TestGateway {
         config.registry.root = root;
         config.auth = Auth { mode: if setup.keys { AuthMode::Keys } else { AuthMode::Open } };
         config.probe.interval_sec = 1;
+        Self::over(config, setup, folder).await
+    }
+
+    /// Over a configuration that says where the registry is; `folder` lives as long as the gateway.
+    pub(crate) async fn over(mut config: Config, setup: Setup, folder: TempDir) -> Self {
+        let root = config.registry.root.clone();
         // Tests count what reaches a node; those of warming and of the cache turn theirs on.
         config.warm.enabled = false;
         (config.address.requests_per_sec_max, config.address.burst) = (1_000_000, 1_000_000);
@@ -90,10 +99,23 @@ impl TestGateway {
         let app = App::build(&config, None, Consent::default()).await.unwrap();
         let operators = app.admin_address().map(|address| format!("http://{address}"));
         let (address, admin, stop) = (app.address(), app.admin(), CancellationToken::new());
+        let registry = app.registry();
         let served = tokio::spawn(app.run(stop.clone()));
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(1)).build().unwrap();
         let base = format!("http://{address}");
-        let gateway = Self { base, address, admin, operators, nodes, client, stop, served: Some(served), folder };
+        let gateway = Self {
+            base,
+            address,
+            admin,
+            operators,
+            registry,
+            root,
+            nodes,
+            client,
+            stop,
+            served: Some(served),
+            _folder: folder,
+        };
         if !gateway.nodes.is_empty() && !setup.unready {
             gateway.until(Health::serves).await;
         }
@@ -102,7 +124,7 @@ impl TestGateway {
 
     /// The registry's folder.
     pub(crate) fn root(&self) -> PathBuf {
-        self.folder.path().join("registry")
+        self.root.clone()
     }
 
     /// Waits, within a bound, until the health is as wanted.

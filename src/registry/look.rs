@@ -1,0 +1,140 @@
+//! One look at the whole registry: every place with the digest of its content, and what the content means where it may be taken.
+//!
+//! Invariant: what is interpreted, hashed and kept is one reading of the same bytes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use contract::{Digest, Fault};
+use sha2::{Digest as _, Sha256};
+
+use super::held::{self, Thing};
+use super::plan::Place;
+use super::scan::{self, Error, Resolved};
+use super::store::Store;
+
+/// What one look found.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) resolved: Resolved,
+    pub(super) sights: BTreeMap<Place, Sight>,
+    pub(super) strays: Vec<Fault>,
+}
+
+/// One place.
+#[derive(Debug)]
+pub(super) struct Sight {
+    pub(super) digest: Digest,
+    /// Over inodes, sizes and times: while it stays, a hint need not read the content again. None where it cannot be told.
+    pub(super) marks: Option<Digest>,
+    pub(super) meaning: Option<Meaning>,
+}
+
+/// What a content means.
+#[derive(Debug)]
+pub(super) struct Meaning {
+    pub(super) thing: Result<Thing, Vec<Fault>>,
+    /// Path within the place, and digest of the content.
+    pub(super) files: Vec<(String, Digest)>,
+    /// Why the content could not be kept on disk.
+    pub(super) unkept: Option<String>,
+}
+
+/// How to look.
+pub(super) struct Eyes<'a> {
+    pub(super) root: &'a Path,
+    /// The digest that need not be read again while the marks of a place are these.
+    pub(super) known: &'a (dyn Fn(&Place, Option<Digest>) -> Option<Digest> + Sync),
+    /// Whether a content would be taken now, and so is to be understood.
+    pub(super) wanted: &'a (dyn Fn(&Place, Digest) -> bool + Sync),
+    pub(super) store: Option<&'a Store>,
+    pub(super) threads: usize,
+}
+
+// === impl Eyes ===
+
+impl Eyes<'_> {
+    /// Blocks for as long as it takes to read what is there.
+    pub(super) fn look(&self) -> Result<Look, Error> {
+        let resolved = Resolved::of(self.root)?;
+        let walk = resolved.walk()?;
+        let places: Vec<(Place, PathBuf)> = walk.places.into_iter().collect();
+        let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+        let work = || {
+            while let Some((place, path)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let sight = self.sight(place, &resolved.root, path);
+                found.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone(), sight);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..self.threads.min(places.len()) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        resolved.confirm(self.root)?;
+        let sights = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Look { resolved, sights, strays: walk.strays })
+    }
+
+    fn sight(&self, place: &Place, root: &Path, path: &Path) -> Sight {
+        // Before the content: a change in between shows as new marks next time.
+        let marks = marks(&root.join(path));
+        if let Some(digest) = (self.known)(place, marks) {
+            return Sight { digest, marks, meaning: None };
+        }
+        let read = scan::read(place, root, path);
+        let meaning = (self.wanted)(place, read.digest).then(|| {
+            let thing = held::interpret(place, &read);
+            let kept = match (self.store, &thing, &read.content) {
+                (Some(store), Ok(_), Ok(content)) => store.put(content),
+                (_, _, _) => Ok(()),
+            };
+            Meaning { thing, files: held::files(&read), unkept: kept.err().map(|error| error.to_string()) }
+        });
+        Sight { digest: read.digest, marks, meaning }
+    }
+}
+
+/// Entries below one place that are looked at; a place that has more is read each time.
+const ENTRIES: usize = 2_000;
+const DEPTH: usize = 6;
+
+/// Over the inode, size, and times of everything below the path; none where something is odd.
+fn marks(path: &Path) -> Option<Digest> {
+    let (mut digest, mut left) = (Sha256::new(), ENTRIES);
+    mark(path, DEPTH, &mut left, &mut digest)?;
+    Some(Digest(digest.finalize().into()))
+}
+
+fn mark(path: &Path, depth: usize, left: &mut usize, digest: &mut Sha256) -> Option<()> {
+    *left = left.checked_sub(1)?;
+    let found = fs::symlink_metadata(path).ok()?;
+    digest.update(path.file_name()?.as_encoded_bytes());
+    for number in [found.dev(), found.ino(), found.size(), u64::from(found.mode())] {
+        digest.update(number.to_le_bytes());
+    }
+    // The time of change cannot be set by hand, the time of modification can.
+    for number in [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()] {
+        digest.update(number.to_le_bytes());
+    }
+    if found.is_dir() {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path).ok()? {
+            names.push(entry.ok()?.file_name());
+            if names.len() > ENTRIES {
+                return None;
+            }
+        }
+        names.sort();
+        for name in names {
+            mark(&path.join(name), depth.checked_sub(1)?, left, digest)?;
+        }
+    }
+    Some(())
+}

@@ -1,0 +1,443 @@
+//! Following the registry while the gateway runs: look, plan, take, swap.
+//!
+//! Invariants: requests see whole snapshots only, one swap a generation. Whatever goes wrong while looking leaves what serves as it is.
+//! Digests of content decide; what the file system tells is a hint on when to look.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contract::Contract;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::assemble::{Around, Assembled, HeldAlias, assemble};
+use super::events::{Draft, Kind};
+use super::held::Held;
+use super::look::{Eyes, Look};
+use super::plan::{Listing, Place, Plan, Settling, Step, plan};
+use super::scan::Resolved;
+use super::snapshot::Snapshot;
+use super::store::Store;
+use super::watcher::Watcher;
+use super::{Error, Registry};
+
+/// How the registry is followed.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder that holds `contracts/` and `tenants.json`.
+    pub root: PathBuf,
+    /// How often everything is read and hashed, ±20 %.
+    pub poll: Duration,
+    /// How long a change must have looked the same before it is taken.
+    pub settle: Duration,
+    /// Let the file system tell of changes; without, the poll alone finds them.
+    pub watch: bool,
+    /// Whether a version that serves may change in place.
+    pub mutable_versions: bool,
+    /// Where the last good registry is kept; nowhere if none.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Whether a contract can be solved at this moment.
+pub type Ready = dyn Fn(&Arc<Contract>) -> bool + Send + Sync;
+
+/// What the registry asks of those who know nodes and callers, and tells them.
+#[derive(Clone)]
+pub struct Hooks {
+    pub ready: Arc<Ready>,
+    /// Counts up when what `ready` says may be different.
+    pub ready_changed: watch::Receiver<u64>,
+    /// Called with a snapshot just before requests see it, so that what goes by its policies is there when they do.
+    pub swapping: Arc<dyn Fn(&Snapshot) + Send + Sync>,
+}
+
+/// Follows the registry, once it runs.
+#[derive(Debug)]
+pub struct Reloader {
+    registry: Registry,
+    options: Options,
+    held: Held,
+    settling: Settling,
+    /// The last look, for its marks and strays.
+    last: Option<Look>,
+    held_aliases: Vec<HeldAlias>,
+    store: Option<Store>,
+    /// Looks in a row that failed.
+    failures: u32,
+}
+
+/// What a look led to, and so when to look again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// All that is there is taken, or refused.
+    Quiet,
+    /// Something waits for a second, equal sight.
+    Settling,
+    /// Nothing could be seen; probably a swap under way.
+    Failed,
+    /// Nothing could be seen for some time.
+    Stale,
+}
+
+/// How thorough a look is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Content of which inodes, sizes and times are unchanged is not read again.
+    Hint,
+    /// Everything is read.
+    Poll,
+}
+
+/// Looks that may fail in a row before it counts: a swap by `rm` and `mv` takes a moment.
+const FAILURES: u32 = 3;
+/// Before the next look after a failed one.
+const RETRY: Duration = Duration::from_millis(200);
+/// How long hints gather: copying one file tells of several changes.
+const GATHER: Duration = Duration::from_millis(100);
+/// Threads that read the registry at the start. Later ones leave the processors to requests.
+const START_THREADS: usize = 8;
+
+// === impl Options ===
+
+impl Options {
+    /// The registry below `root`, as `config/appserver.toml` has it otherwise.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let (poll, settle) = (Duration::from_secs(10), Duration::from_secs(1));
+        Self { root: root.into(), poll, settle, watch: true, mutable_versions: false, state_dir: None }
+    }
+}
+
+// === impl Reloader ===
+
+impl Reloader {
+    /// Restores what was kept, then follows what is there. Blocks.
+    ///
+    /// # Errors
+    /// When there is nothing to serve: the registry cannot be read, or who may call is not clear, and nothing was kept.
+    pub(super) fn start(options: Options) -> Result<(Registry, Self), Error> {
+        let registry = Registry::holding(Snapshot::empty(Timestamp::now()), &options.root);
+        let store = options
+            .state_dir
+            .as_deref()
+            .map(|folder| Store::open(folder).map_err(|source| Error::State { path: folder.to_owned(), source }));
+        let store = store.transpose()?;
+        let (held, damaged) = store.as_ref().map(Store::restore).unwrap_or_default();
+        let restored = !held.entries.is_empty();
+        for fault in damaged {
+            registry.events.add(Draft::of(Kind::StateFault).because(fault));
+        }
+        let mut reloader = Self {
+            registry,
+            options,
+            held,
+            settling: Settling::default(),
+            last: None,
+            held_aliases: Vec::new(),
+            store,
+            failures: 0,
+        };
+        let (mut drafts, mut changed) = (Vec::new(), false);
+        match reloader.look(Duration::ZERO, Duration::ZERO, Depth::Poll) {
+            Ok(look) => match reloader.follow(look, Duration::ZERO, Duration::ZERO) {
+                Ok(followed) => (drafts, changed) = followed,
+                Err(empty) => reloader.fail(&empty),
+            },
+            Err(error) if restored => reloader.fail(&error),
+            Err(error) => return Err(Error::Scan(error)),
+        }
+        reloader.check_tenants()?;
+        reloader.publish(None);
+        let loaded = format!("{} versions", reloader.registry.current().releases().count());
+        reloader.registry.events.add(Draft::of(Kind::Loaded).because(loaded));
+        // Against what was kept all differences tell something; against nothing only what is wrong does.
+        for draft in drafts.into_iter().filter(|draft| restored || draft.kind.is_alarm()) {
+            reloader.registry.events.add(draft);
+        }
+        if changed {
+            reloader.commit();
+        }
+        Ok((reloader.registry.clone(), reloader))
+    }
+
+    /// Who may call must never be a guess.
+    fn check_tenants(&self) -> Result<(), Error> {
+        let entry = self.held.entries.get(&Place::Tenants);
+        entry.and_then(|entry| entry.faults()).map_or(Ok(()), |faults| Err(Error::Tenants(faults.to_vec())))
+    }
+
+    /// Looks, and takes what may be taken. `now` is on any clock that only goes forward. Blocks.
+    pub(super) fn turn(&mut self, now: Duration, depth: Depth, hooks: &Hooks) -> Outcome {
+        let settle = self.options.settle;
+        let looked = self.look(now, settle, depth).map_err(|error| error.to_string());
+        let (drafts, changed) = match looked.and_then(|look| self.follow(look, now, settle)) {
+            Ok(followed) => followed,
+            Err(error) => {
+                self.failures += 1;
+                if self.failures < FAILURES {
+                    return Outcome::Failed;
+                }
+                self.fail(&error);
+                return Outcome::Stale;
+            }
+        };
+        let before = self.registry.current();
+        let of_aliases = self.publish(Some((&before, hooks)));
+        // Told after the swap: who hears of a change finds it.
+        for draft in drafts.into_iter().chain(of_aliases) {
+            self.registry.events.add(draft);
+        }
+        if changed {
+            self.commit();
+        }
+        if self.settling.is_empty() { Outcome::Quiet } else { Outcome::Settling }
+    }
+
+    fn look(&self, now: Duration, settle: Duration, depth: Depth) -> Result<Look, super::scan::Error> {
+        let taken = |place: &Place, digest| {
+            let entry = self.held.entries.get(place);
+            entry.is_some_and(|entry| !entry.twin && entry.kept().dealt_with == Some(digest))
+        };
+        let known = |place: &Place, marks: Option<contract::Digest>| {
+            let sight = self.last.as_ref()?.sights.get(place)?;
+            let same = depth == Depth::Hint && marks.is_some() && marks == sight.marks;
+            (same && taken(place, sight.digest)).then_some(sight.digest)
+        };
+        let wanted = |place: &Place, digest| {
+            !taken(place, digest) && self.settling.would_settle(place, Some(digest), now, settle)
+        };
+        let threads = match self.last {
+            Some(_) => 1,
+            None => std::thread::available_parallelism().map_or(1, usize::from).min(START_THREADS),
+        };
+        let (root, store) = (self.options.root.as_path(), self.store.as_ref());
+        Eyes { root, known: &known, wanted: &wanted, store, threads }.look()
+    }
+
+    /// Brings what is held after what was seen; what to tell of it, and whether anything came or went.
+    ///
+    /// # Errors
+    /// If what was seen is no registry any more; then nothing has changed.
+    fn follow(&mut self, mut look: Look, now: Duration, settle: Duration) -> Result<(Vec<Draft>, bool), String> {
+        let listing: Listing = look.sights.iter().map(|(place, sight)| (place.clone(), sight.digest)).collect();
+        let mut waiting = BTreeSet::new();
+        let settling = &mut self.settling;
+        let settled = |place: &Place, seen| {
+            let settled = settling.note(place, seen, now, settle);
+            if !settled {
+                waiting.insert(place.clone());
+            }
+            settled
+        };
+        let steps = match plan(&self.held.holding(), &listing, self.options.mutable_versions, settled) {
+            Plan::Steps(steps) => steps,
+            Plan::Emptied => return Err("no version is left in it".to_owned()),
+        };
+        self.settling.keep(|place| waiting.contains(place));
+        let (mut drafts, mut changed) = (self.recover(), false);
+        let time = Timestamp::now();
+        for step in steps {
+            changed |= matches!(step, Step::Take { .. } | Step::Remove { .. });
+            drafts.extend(self.step(step, &mut look, time));
+        }
+        self.last = Some(look);
+        Ok((drafts, changed))
+    }
+
+    fn step(&mut self, step: Step, look: &mut Look, time: Timestamp) -> Vec<Draft> {
+        match step {
+            Step::Take { place, digest } => {
+                let meaning = look.sights.get_mut(&place).and_then(|sight| sight.meaning.take());
+                // Without one the content became takeable between look and plan: the next look understands it.
+                let Some(meaning) = meaning else { return Vec::new() };
+                let unkept = meaning.unkept.clone().map(|why| Draft::of(Kind::StateFault).because(why));
+                let taken = self.held.take(&place, digest, meaning, time);
+                unkept.into_iter().chain([taken]).collect()
+            }
+            Step::Remove { place } => self.held.remove(&place).into_iter().collect(),
+            Step::Decline { place, seen } => vec![self.held.decline(&place, seen)],
+            Step::Clear { place } => self.held.clear(&place).into_iter().collect(),
+            Step::Twin { place, digest, other } => vec![self.held.twin(&place, digest, &other, time)],
+        }
+    }
+
+    /// Swaps, if anything is different, and says what is not as it should be. Returns what to tell of aliases.
+    fn publish(&mut self, before: Option<(&Snapshot, &Hooks)>) -> Vec<Draft> {
+        let (before, hooks) = (before.map(|(before, _)| before), before.map(|(_, hooks)| hooks));
+        let ready = |contract: &Arc<Contract>| hooks.is_some_and(|hooks| (hooks.ready)(contract));
+        let strays = self.last.as_ref().map_or(&[][..], |look| &look.strays);
+        let Assembled { snapshot, held_aliases } =
+            assemble(&self.held, &Around { strays, before, ready: &ready, now: Timestamp::now() });
+        let mut drafts = before.map(|before| moved(before, &snapshot)).unwrap_or_default();
+        for held in held_aliases.iter().filter(|held| !self.held_aliases.contains(held)) {
+            drafts.push(held.draft());
+        }
+        self.held_aliases = held_aliases;
+        let alarms = self.held.alarms().chain(self.held_aliases.iter().map(|held| &held.fault)).cloned().collect();
+        self.registry.status(|status| status.alarms = alarms);
+        if before.is_none_or(|before| before.digest != snapshot.digest || before.faults != snapshot.faults) {
+            if let Some(hooks) = hooks {
+                (hooks.swapping)(&snapshot);
+            }
+            self.registry.current.store(Arc::new(snapshot));
+        }
+        drafts
+    }
+
+    /// What serves stays as it is, and it is said once that it may be old.
+    fn fail(&mut self, error: &dyn std::fmt::Display) {
+        let error = error.to_string();
+        tracing::debug!(%error, "the registry was not read");
+        let first = self.registry.status(|status| {
+            status.error = Some(error.clone());
+            let first = status.stale_since.is_none();
+            status.stale_since.get_or_insert_with(Timestamp::now);
+            first
+        });
+        if first {
+            self.registry
+                .events
+                .add(Draft::of(Kind::Stale).because(format!("{error}; the last good registry keeps serving")));
+        }
+    }
+
+    fn recover(&mut self) -> Vec<Draft> {
+        self.failures = 0;
+        let was_stale = self.registry.status(|status| {
+            status.error = None;
+            status.stale_since.take().is_some()
+        });
+        let draft = was_stale.then(|| Draft::of(Kind::Fresh).because("the registry can be read again"));
+        draft.into_iter().collect()
+    }
+
+    fn commit(&self) {
+        let Some(store) = &self.store else { return };
+        if let Err(error) = store.commit(&self.held) {
+            self.registry.events.add(Draft::of(Kind::StateFault).because(error.to_string()));
+        }
+    }
+
+    /// Follows the registry until `stop`.
+    ///
+    /// Cancel safety: none, a look that is under way ends on its own thread and its result is lost; use `stop`.
+    pub async fn run(self, hooks: Hooks, stop: CancellationToken) {
+        let (hints, hinted) = mpsc::channel(1);
+        let watcher = self.options.watch.then(|| Watcher::new(hints.clone()));
+        // Held by this frame: without a watcher nobody hints, and the channel stays open all the same.
+        let _hints = hints;
+        let mut signals = Signals { hinted, ready_changed: hooks.ready_changed.clone(), stop };
+        let (begin, registry, poll, settle) =
+            (Instant::now(), self.registry.clone(), self.options.poll, self.options.settle);
+        let mut turning = (self, watcher);
+        let (mut depth, mut next_poll) = (Depth::Hint, begin + spread(poll));
+        loop {
+            let (hooks, started) = (hooks.clone(), Instant::now());
+            let turned = tokio::task::spawn_blocking(move || {
+                let (mut reloader, mut watcher) = turning;
+                let outcome = reloader.turn(begin.elapsed(), depth, &hooks);
+                let armed = reloader.arm(&mut watcher);
+                (reloader, watcher, outcome, armed)
+            });
+            let Ok((reloader, watcher, outcome, armed)) = turned.await else {
+                tracing::error!("the registry is not followed any more: looking at it failed in an unforeseen way");
+                registry.status(|status| status.error = Some("it is not followed any more".to_owned()));
+                return;
+            };
+            if depth == Depth::Poll {
+                next_poll = Instant::now() + spread(poll);
+            }
+            let soon = match outcome {
+                // What happened between the look and the watch is in neither.
+                Outcome::Quiet | Outcome::Stale if armed => Some(GATHER),
+                Outcome::Quiet | Outcome::Stale => None,
+                Outcome::Settling => Some(settle / 4 + GATHER),
+                Outcome::Failed => Some(RETRY),
+            };
+            let asks = !reloader.held_aliases.is_empty();
+            turning = (reloader, watcher);
+            // However often hints come, half of the time this does nothing.
+            let rest = started.elapsed().min(poll);
+            match signals.next(soon, next_poll, rest, asks).await {
+                Some(next) => depth = next,
+                None => return,
+            }
+        }
+    }
+
+    fn arm(&self, watcher: &mut Option<Watcher>) -> bool {
+        let Some(watcher) = watcher else { return false };
+        let resolved: Option<&Resolved> = self.last.as_ref().map(|look| &look.resolved);
+        watcher.arm(&self.options.root, resolved, |why| {
+            self.registry.events.add(Draft::of(Kind::PollOnly).because(why));
+        })
+    }
+}
+
+impl std::fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
+
+/// What ends the wait for the next turn.
+struct Signals {
+    hinted: mpsc::Receiver<()>,
+    ready_changed: watch::Receiver<u64>,
+    stop: CancellationToken,
+}
+
+// === impl Signals ===
+
+impl Signals {
+    /// How thorough the next turn is, when it is due; none at the end.
+    async fn next(&mut self, soon: Option<Duration>, poll: Instant, rest: Duration, asks: bool) -> Option<Depth> {
+        let until = soon.map_or(poll, |soon| poll.min(Instant::now() + soon.max(rest)));
+        let hint = async {
+            tokio::time::sleep(rest).await;
+            self.hinted.recv().await;
+            tokio::time::sleep(GATHER).await;
+            while self.hinted.try_recv().is_ok() {}
+        };
+        let readiness = async {
+            tokio::time::sleep(rest).await;
+            // No nodes, no news of them.
+            if !asks || self.ready_changed.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => None,
+            () = hint => Some(Depth::Hint),
+            () = readiness => Some(Depth::Hint),
+            () = tokio::time::sleep_until(until.into()) => {
+                Some(if Instant::now() >= poll { Depth::Poll } else { Depth::Hint })
+            }
+        }
+    }
+}
+
+/// A fifth more or less, so that many gateways do not read one share at the same moment.
+fn spread(interval: Duration) -> Duration {
+    let [random, ..] = *uuid::Uuid::new_v4().as_bytes();
+    interval.mul_f64(0.8 + 0.4 * f64::from(random) / f64::from(u8::MAX))
+}
+
+/// The aliases that lead elsewhere than before.
+fn moved(before: &Snapshot, after: &Snapshot) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    for (app_id, app) in &after.apps {
+        let old = before.apps.get(app_id).map(|app| &app.aliases);
+        for (alias, to) in &app.aliases {
+            let from = old.and_then(|old| old.get(alias));
+            if from != Some(to) {
+                let (app_id, version) = (Some(app_id.clone()), Some(alias.clone()));
+                let (from, to) = (from.map(ToString::to_string), Some(to.to_string()));
+                drafts.push(Draft { app_id, version, from, to, ..Draft::of(Kind::AliasMoved) });
+            }
+        }
+    }
+    drafts
+}

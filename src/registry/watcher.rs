@@ -1,0 +1,112 @@
+//! The file system's hints that something changed. Only hints: they get lost, come too early, and are silent on network shares.
+//!
+//! Invariant: looking at the registry hints at nothing, so a look never leads to the next.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+
+use super::scan::Resolved;
+
+/// Watches the registry, and the links that lead to it.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    hints: mpsc::Sender<()>,
+    inner: Option<RecommendedWatcher>,
+    armed: Option<Targets>,
+    /// Said once, until it works again.
+    complained: bool,
+}
+
+/// What is watched, with inodes: a folder that was replaced under its name is another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Targets {
+    /// Everything below these.
+    trees: Vec<(PathBuf, u64, u64)>,
+    /// Only these names, in the folders that they lie in.
+    names: Vec<PathBuf>,
+}
+
+// === impl Watcher ===
+
+impl Watcher {
+    pub(super) fn new(hints: mpsc::Sender<()>) -> Self {
+        Self { hints, inner: None, armed: None, complained: false }
+    }
+
+    /// Watches what the registry is now; whether that is something else than before. Blocks, for as long as it takes to walk the
+    /// registry's folders.
+    pub(super) fn arm(&mut self, root: &Path, resolved: Option<&Resolved>, complain: impl FnOnce(String)) -> bool {
+        let targets = Targets::of(root, resolved);
+        if self.armed.as_ref() == Some(&targets) {
+            return false;
+        }
+        match self.watch(&targets) {
+            Ok(inner) => {
+                (self.inner, self.complained) = (Some(inner), false);
+            }
+            Err(error) => {
+                self.inner = None;
+                if !std::mem::replace(&mut self.complained, true) {
+                    complain(format!("the file system does not tell of changes: {error}"));
+                }
+            }
+        }
+        self.armed = Some(targets);
+        self.inner.is_some()
+    }
+
+    fn watch(&self, targets: &Targets) -> notify::Result<RecommendedWatcher> {
+        let (hints, listened) = (self.hints.clone(), targets.clone());
+        let handler = move |event: notify::Result<Event>| {
+            if listened.concerns(event.as_ref().ok()) {
+                // Full: a hint is waiting already, and one says as much as two.
+                let _ = hints.try_send(());
+            }
+        };
+        let mut inner = RecommendedWatcher::new(handler, Config::default().with_follow_symlinks(false))?;
+        for (tree, _, _) in &targets.trees {
+            inner.watch(tree, RecursiveMode::Recursive)?;
+        }
+        for name in &targets.names {
+            if let Some(folder) = name.parent().filter(|folder| folder.is_dir()) {
+                inner.watch(folder, RecursiveMode::NonRecursive)?;
+            }
+        }
+        Ok(inner)
+    }
+}
+
+// === impl Targets ===
+
+impl Targets {
+    fn of(root: &Path, resolved: Option<&Resolved>) -> Self {
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let tree = |path: &PathBuf| {
+            let found = fs::metadata(path).ok()?;
+            Some((path.clone(), found.dev(), found.ino()))
+        };
+        // What links below the root lead to lies below it, too.
+        let trees = resolved.iter().filter_map(|resolved| tree(&resolved.root)).collect();
+        // The root's own name, and every link on the way to it.
+        let links = root.ancestors().filter(|path| path.is_symlink());
+        let mut names: Vec<PathBuf> = links.map(Path::to_owned).chain([root.clone()]).collect();
+        names.sort();
+        names.dedup();
+        Self { trees, names }
+    }
+
+    fn concerns(&self, event: Option<&Event>) -> bool {
+        let Some(event) = event else { return true };
+        // Reading is no change, and the look itself reads.
+        if matches!(event.kind, EventKind::Access(_)) {
+            return false;
+        }
+        let ours =
+            |path: &PathBuf| self.names.contains(path) || self.trees.iter().any(|(tree, _, _)| path.starts_with(tree));
+        event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(ours)
+    }
+}
