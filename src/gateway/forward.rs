@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use contract::Contract;
 use serde_json::value::to_raw_value;
 use tower::Service;
+use tracing::Instrument as _;
 
 use super::Error;
 use super::stage::{Answer, BoxFuture, Due, Seated, Timings};
-use crate::nodes::{Failure, Nodes, Refusal, Solved};
+use crate::nodes::{Failure, Nodes, Refusal, Running, Solved};
 
 /// A node that is away comes back within a probe or two.
 const NODE_RETRY: Duration = Duration::from_secs(10);
@@ -40,15 +41,16 @@ impl Service<Seated> for Forward {
 
     fn call(&mut self, seated: Seated) -> Self::Future {
         let nodes = self.nodes.clone();
-        Box::pin(async move { forward(&nodes, seated.due()).await })
+        Box::pin(async move { forward(&nodes, seated).await })
     }
 }
 
-/// Cancel safe: a caller that leaves gives a slot that it waits for back; a solve under way goes on without it.
-async fn forward(nodes: &Nodes, due: &Due) -> Result<Answer, Error> {
+/// Cancel safe: a caller that leaves gives a slot that it waits for back. A solve under way goes on without it, and holds the
+/// app's seat for as long as it costs the app something.
+async fn forward(nodes: &Nodes, seated: Seated) -> Result<Answer, Error> {
+    let due = seated.due();
     let solve = due.solve();
-    let (contract, ledger) = (solve.contract(), &solve.ticket().ledger);
-    let note = |cause: String| drop(ledger.cause.set(cause));
+    let contract = solve.contract();
     let queued = Instant::now();
     let nodes = nodes.within(solve.policy().node_pool.as_deref());
     let slot = nodes.acquire(contract, due.by().into_std()).await.map_err(|refusal| refused(refusal, contract))?;
@@ -57,23 +59,35 @@ async fn forward(nodes: &Nodes, due: &Due) -> Result<Answer, Error> {
     if !solve.course().send() {
         return Err(Error::DeadlineExceeded);
     }
-    let _ = ledger.node.set(slot.node());
-    let failed = |failure: Failure| {
-        note(failure.to_string());
-        failed(failure, due.by().saturating_duration_since(solve.ticket().arrived))
-    };
+    let _ = solve.ticket().ledger.node.set(slot.node());
     let running = slot.start(contract, solve.inputs(), due.by().into_std());
-    let mut running = running.map_err(|error| failed(error.into()))?;
+    let running = running.map_err(|error| blame(due, error.into()))?;
+    // A task of its own, which ends at the deadline: whoever waits here may leave, and the seat must not leave with it.
+    let exchange = tokio::spawn(exchange(seated, running, queue).in_current_span());
+    exchange.await.unwrap_or(Err(Error::Internal))
+}
+
+async fn exchange(seated: Seated, mut running: Running, queue: Duration) -> Result<Answer, Error> {
+    let due = seated.due();
+    let solve = due.solve();
+    let contract = Arc::clone(solve.contract());
     match running.answer().await {
-        Ok(solved) => answer(contract, solved, queue).inspect_err(|error| note(error.to_string())),
+        Ok(solved) => answer(&contract, solved, queue)
+            .inspect_err(|error| drop(solve.ticket().ledger.cause.set(error.to_string()))),
         Err(failure) => {
             if failure == Failure::Deadline {
-                let contract = Arc::clone(contract);
                 solve.course().late(async move { answer(&contract, running.late().await?.ok()?, queue).ok() });
             }
-            Err(failed(failure))
+            Err(blame(due, failure))
         }
     }
+}
+
+/// Puts the cause into the ledger, and the failure into the caller's terms.
+fn blame(due: &Due, failure: Failure) -> Error {
+    let ticket = due.solve().ticket();
+    let _ = ticket.ledger.cause.set(failure.to_string());
+    failed(failure, due.by().saturating_duration_since(ticket.arrived))
 }
 
 /// The answer, if its outputs keep what the contract promises.

@@ -155,3 +155,19 @@ async fn a_light_tenant_is_served_beside_a_heavy_one() {
     node_is_idle(&gateway).await;
     gateway.stop().await;
 }
+#[tokio::test]
+async fn callers_that_hang_up_give_the_app_no_extra_solves() {
+    let setup = Setup { nodes: vec![slow_node()], edit: Some(two_seats), ..Setup::default() };
+    let gateway = TestGateway::with(setup).await;
+    let target = format!("{}/gh/sitefit:1.0.0/solve", gateway.base);
+    let leave = |number: usize| {
+        let request = gateway.client.post(&target).timeout(Duration::from_millis(5 + 7 * (number as u64 % 13)));
+        request.body(body(number).to_string()).send()
+    };
+    let left = futures_util::future::join_all((0..40).map(leave)).await;
+    assert!(left.iter().any(Result::is_err), "some must have left");
+    assert_eq!(gateway.solve("sitefit:1.0.0", &body(99)).await.status, 200, "one that stays is served");
+    assert!(gateway.nodes[0].state().max_concurrent_solves <= 2);
+    node_is_idle(&gateway).await;
+    gateway.stop().await;
+}
