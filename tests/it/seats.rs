@@ -46,6 +46,11 @@ fn body(number: usize) -> Value {
     body
 }
 
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
 async fn node_is_idle(gateway: &TestGateway) {
     gateway.until(|health| health.nodes.iter().all(|node| node.free == node.slots && node.wedged == 0)).await;
 }
@@ -55,13 +60,9 @@ async fn an_app_never_runs_more_than_its_seats_and_uses_them_all() {
     let setup = Setup { nodes: vec![slow_node()], edit: Some(two_seats), ..Setup::default() };
     let gateway = TestGateway::with(setup).await;
     let bodies: Vec<Value> = (0..24).map(body).collect();
-    let begin = Instant::now();
     let answers = futures_util::future::join_all(bodies.iter().map(|body| gateway.solve("sitefit:1.0.0", body))).await;
-    let took = begin.elapsed();
     assert!(answers.iter().all(|answer| answer.status == 200));
     assert_eq!(gateway.nodes[0].state().max_concurrent_solves, 2);
-    // 24 solves over 2 seats are 12 rounds; twice that leaves room for a busy machine, and one seat alone would need 24.
-    assert!(took < SERVICE * 24, "{took:?}");
     node_is_idle(&gateway).await;
     gateway.stop().await;
 }
@@ -133,10 +134,12 @@ async fn a_light_tenant_is_served_beside_a_heavy_one() {
         let call = &call;
         async move {
             let mut number = caller * 1000;
+            let mut times = Vec::new();
             while Instant::now() < end {
-                call(KEY, number).await;
+                times.push(call(KEY, number).await);
                 number += 1;
             }
+            times
         }
     });
     let light = async {
@@ -145,13 +148,13 @@ async fn a_light_tenant_is_served_beside_a_heavy_one() {
         while Instant::now() < end {
             times.push(call("as_kiosk_key", 50_000 + times.len()).await);
         }
-        times.sort();
         times
     };
-    let (_, times) = tokio::join!(futures_util::future::join_all(heavy), light);
-    let median = times[times.len() / 2];
-    // Its own solve, and at most one that was running when it came. First come, first served would be eight.
-    assert!(median < SERVICE * 4, "{median:?} over {} solves", times.len());
+    let (heavy, light) = tokio::join!(futures_util::future::join_all(heavy), light);
+    let (heavy, light) = (median(heavy.concat()), median(light));
+    // In turn it waits for one solve at most, each of the fifteen for seven or eight. First come, first served would make all wait
+    // alike. The two are compared with each other, so that a busy machine slows both.
+    assert!(light * 2 < heavy, "the light tenant's median is {light:?}, the heavy one's {heavy:?}");
     node_is_idle(&gateway).await;
     gateway.stop().await;
 }
