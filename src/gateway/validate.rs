@@ -1,5 +1,5 @@
 //! Received → Solve: parses the body, checks the inputs by the contract, and makes their canonical form and key.
-//! On the way back it turns the [`Answer`] into the response.
+//! On the way back it turns the [`Served`] into the response.
 //!
 //! Invariant: nothing of the body reaches a node but inputs that the contract declares, each rebuilt from its typed value.
 
