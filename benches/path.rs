@@ -86,6 +86,7 @@ fn in_memory(cache: Option<Cache>) -> Front {
     let (registry, seats) = (Registry::open(root.path()).expect("the samples are right"), Seats::new());
     gateway::seats::apply(&seats, &registry.current());
     let parts = Parts {
+        metrics: appserver::telemetry::metrics::Metrics::default(),
         registry,
         nodes,
         seats,

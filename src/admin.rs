@@ -22,6 +22,7 @@ use crate::registry::Registry;
 use crate::registry::events::Event;
 
 pub mod health;
+pub mod metrics;
 pub mod operate;
 
 pub use health::Health;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::nodes_file::Follow;
 use self::warm::Warm;
+use crate::admin::metrics::Sources;
 use crate::admin::{self, Admin, operate};
 use crate::config::{self, Address, AdminListen, AuthMode, Config, Secret};
 use crate::gateway::authorize::Access;
@@ -28,6 +29,7 @@ use crate::registry::{self, Hooks, Registry, Reloader};
 use crate::rhino::client::Key;
 use crate::seats::Seats;
 use crate::server::{self, Front, Limits};
+use crate::telemetry::metrics::Metrics;
 
 mod nodes_file;
 mod warm;
@@ -54,6 +56,7 @@ pub struct App {
     limits: Limits,
     flood: Guard,
     buckets: Buckets,
+    metrics: Metrics,
 }
 
 /// What the command line may say beyond the configuration.
@@ -88,16 +91,20 @@ impl App {
         let warm = config.warm.enabled.then(warm);
         let cache = config.cache.enabled.then(|| Cache::new(cache_bounds(config)));
         let admin = Admin::new(registry.clone(), nodes.clone(), cache.clone());
-        let operators = match config.admin.listen {
-            AdminListen::Off => None,
-            AdminListen::At(address) => Some((bind(address).await?, operate::front(admin.clone(), nodes.clone()))),
-        };
         let body = &config.body;
         let seats = Seats::new();
         gateway::seats::apply(&seats, &registry.current());
-        let (flood, buckets) = (guard(&config.address)?, Buckets::default());
+        let (flood, buckets, metrics) = (guard(&config.address)?, Buckets::default(), Metrics::default());
+        let sources = Sources { metrics: metrics.clone(), seats: seats.clone(), buckets: buckets.clone() };
+        let operators = match config.admin.listen {
+            AdminListen::Off => None,
+            AdminListen::At(address) => {
+                Some((bind(address).await?, operate::front(admin.clone(), nodes.clone(), sources)))
+            }
+        };
         let hooks = hooks(&nodes, &seats);
         let parts = Parts {
+            metrics: metrics.clone(),
             registry: registry.clone(),
             nodes,
             seats,
@@ -114,7 +121,7 @@ impl App {
             cache: cache.clone(),
             timeout_max: Duration::from_secs(config.solve.timeout_sec_max),
         };
-        let forward = forward::service(parts.nodes.clone());
+        let forward = forward::service(parts.nodes.clone(), metrics.clone());
         let front = admin::front(admin.clone(), gateway::path(parts, forward));
         let limits = limits(config);
         Ok(Self {
@@ -133,6 +140,7 @@ impl App {
             limits,
             flood,
             buckets,
+            metrics,
         })
     }
 
@@ -161,7 +169,7 @@ impl App {
         // Nodes are watched until the last request has had its answer.
         let end = CancellationToken::new();
         let watch: JoinHandle<()> = tokio::spawn(self.driver.run(end.clone()));
-        let sweep = tokio::spawn(sweep(self.flood, self.buckets, end.clone()));
+        let sweep = tokio::spawn(sweep(self.flood, self.buckets, self.metrics, end.clone()));
         let reload = tokio::spawn(self.reloader.run(self.hooks, end.clone()));
         let admin = self.admin;
         let announce = {
@@ -200,11 +208,12 @@ impl App {
 }
 
 /// Frees what the limits keep of callers who have been away for long enough, and tells what was refused.
-async fn sweep(flood: Guard, buckets: Buckets, end: CancellationToken) {
+async fn sweep(flood: Guard, buckets: Buckets, metrics: Metrics, end: CancellationToken) {
     let mut told = (0, 0);
     while end.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
         flood.sweep();
         buckets.sweep();
+        metrics.upkeep();
         let (refused, shadowed) = buckets.counts();
         if (refused, shadowed) != told {
             let (refused, shadowed) = (refused - told.0, shadowed - told.1);

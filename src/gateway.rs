@@ -11,6 +11,7 @@ use tower::{Service, ServiceBuilder};
 use crate::nodes::Nodes;
 use crate::registry::Registry;
 use crate::seats::Seats;
+use crate::telemetry::metrics::Metrics;
 
 pub mod answer;
 pub mod authorize;
@@ -38,6 +39,7 @@ pub use stage::{Answer, Body, Lane, Reply, Request, Response, Seated};
 /// What the path is made of.
 #[derive(Debug, Clone)]
 pub struct Parts {
+    pub metrics: Metrics,
     pub registry: Registry,
     pub nodes: Nodes,
     pub seats: Seats,
@@ -62,12 +64,12 @@ where
     // What a solve costs: the contract's time budget, a seat of the app, a slot on a node.
     let solve = ServiceBuilder::new()
         .layer(deadline::layer(parts.timeout_max)) //       Solve -> Due: the moment by which it must be answered
-        .layer(seats::layer(parts.seats)) //                Due -> Seated: the app's seat, tenants in turn
+        .layer(seats::layer(parts.seats, parts.metrics.clone())) // Due -> Seated: the app's seat, tenants in turn
         .service(forward); //                               Seated -> Answer: from an attested node, mapped and checked
 
     // What decides whether a request may cost that.
     let admit = ServiceBuilder::new()
-        .layer(observe::layer()) //                         Request -> Seen: id, span, access line, latency
+        .layer(observe::layer(parts.metrics)) //            Request -> Seen: id, span, access line, latency
         .layer(rescue::layer()) //                          Error -> Reply; nothing above sees an Err
         .layer(flood::layer(parts.flood)) //                Seen -> Seen: no address takes more than its share
         .layer(route::layer(parts.registry, parts.uri_bytes_max)) // Seen -> Routed: strict address; pins one snapshot

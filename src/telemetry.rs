@@ -1,10 +1,12 @@
-//! Logs: JSON for machines, text for people, always to standard error so that standard output stays data.
+//! Logs: JSON for machines, text for people, always to standard error so that standard output stays data. And [`metrics`].
 
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
+
+pub mod metrics;
 
 /// Starts logging for the whole process. A second call changes nothing.
 ///

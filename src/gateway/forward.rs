@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 use super::Error;
 use super::stage::{Answer, BoxFuture, Due, Seated, Timings};
 use crate::nodes::{Failure, Nodes, Refusal, Running, Solved};
+use crate::telemetry::metrics::{self, Metrics};
 
 /// A node that is away comes back within a probe or two.
 const NODE_RETRY: Duration = Duration::from_secs(10);
@@ -21,13 +22,14 @@ const NODE_RETRY: Duration = Duration::from_secs(10);
 const SLOT_RETRY: Duration = Duration::from_secs(2);
 
 /// The end of the path: the nodes.
-pub fn service(nodes: Nodes) -> Forward {
-    Forward { nodes }
+pub fn service(nodes: Nodes, metrics: Metrics) -> Forward {
+    Forward { nodes, metrics }
 }
 
 #[derive(Debug, Clone)]
 pub struct Forward {
     nodes: Nodes,
+    metrics: Metrics,
 }
 
 impl Service<Seated> for Forward {
@@ -40,14 +42,14 @@ impl Service<Seated> for Forward {
     }
 
     fn call(&mut self, seated: Seated) -> Self::Future {
-        let nodes = self.nodes.clone();
-        Box::pin(async move { forward(&nodes, seated).await })
+        let Self { nodes, metrics } = self.clone();
+        Box::pin(async move { forward(&nodes, metrics, seated).await })
     }
 }
 
 /// Cancel safe: a caller that leaves gives a slot that it waits for back. A solve under way goes on without it, and holds the
 /// app's seat for as long as it costs the app something.
-async fn forward(nodes: &Nodes, seated: Seated) -> Result<Answer, Error> {
+async fn forward(nodes: &Nodes, metrics: Metrics, seated: Seated) -> Result<Answer, Error> {
     let due = seated.due();
     let solve = due.solve();
     let contract = solve.contract();
@@ -63,17 +65,21 @@ async fn forward(nodes: &Nodes, seated: Seated) -> Result<Answer, Error> {
     let running = slot.start(contract, solve.inputs(), due.by().into_std());
     let running = running.map_err(|error| blame(due, error.into()))?;
     // A task of its own, which ends at the deadline: whoever waits here may leave, and the seat must not leave with it.
-    let exchange = tokio::spawn(exchange(seated, running, queue).in_current_span());
+    let exchange = tokio::spawn(exchange(seated, running, queue, metrics).in_current_span());
     exchange.await.unwrap_or(Err(Error::Internal))
 }
 
-async fn exchange(seated: Seated, mut running: Running, queue: Duration) -> Result<Answer, Error> {
+async fn exchange(seated: Seated, mut running: Running, queue: Duration, metrics: Metrics) -> Result<Answer, Error> {
     let due = seated.due();
     let solve = due.solve();
     let contract = Arc::clone(solve.contract());
     match running.answer().await {
-        Ok(solved) => answer(&contract, solved, queue)
-            .inspect_err(|error| drop(solve.ticket().ledger.cause.set(error.to_string()))),
+        Ok(solved) => {
+            let labels = [&*solve.caller().app_id, solve.lane().name()];
+            metrics.took(&metrics::NODE_SECONDS, &labels, solved.elapsed);
+            let answer = answer(&contract, solved, queue);
+            answer.inspect_err(|error| drop(solve.ticket().ledger.cause.set(error.to_string())))
+        }
         Err(failure) => {
             if failure == Failure::Deadline {
                 solve.course().late(async move { answer(&contract, running.late().await?.ok()?, queue).ok() });

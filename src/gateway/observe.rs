@@ -13,7 +13,8 @@ use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 use tracing::Instrument as _;
 
-use super::stage::{BoxFuture, Ledger, Reply, Request, Response, Ticket};
+use super::stage::{BoxFuture, Lane, Ledger, Reply, Request, Response, Ticket};
+use crate::telemetry::metrics::{self, Metrics};
 
 /// The header that names a request, in both directions.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,13 +31,14 @@ pub struct Seen {
     ticket: Ticket,
 }
 
-pub fn layer<S>() -> impl Layer<S, Service = Observe<S>> + Clone {
-    layer_fn(|inner| Observe { inner })
+pub fn layer<S>(metrics: Metrics) -> impl Layer<S, Service = Observe<S>> + Clone {
+    layer_fn(move |inner| Observe { inner, metrics: metrics.clone() })
 }
 
 #[derive(Debug, Clone)]
 pub struct Observe<S> {
     inner: S,
+    metrics: Metrics,
 }
 
 impl<S> Service<Request> for Observe<S>
@@ -56,7 +58,7 @@ where
         let id: Arc<str> = request_id(http.headers()).into();
         let ticket = Ticket { id, arrived: Instant::now(), ledger: Arc::new(Ledger::default()) };
         let span = tracing::info_span!("request", request_id = %ticket.id);
-        let line = AccessLine::open(&http, &ticket);
+        let line = AccessLine::open(&http, &ticket, self.metrics.clone());
         let id = HeaderValue::from_str(&ticket.id).expect("a request id holds header characters only");
         let answer = self.inner.clone().oneshot(Seen { http, ticket }).instrument(span);
         Box::pin(async move {
@@ -103,16 +105,31 @@ struct AccessLine {
     path: String,
     peer: Option<SocketAddr>,
     ticket: Ticket,
+    metrics: Metrics,
     outcome: Option<(u16, &'static str)>,
 }
 
 // === impl AccessLine ===
 
 impl AccessLine {
-    fn open(http: &Request, ticket: &Ticket) -> Self {
+    fn open(http: &Request, ticket: &Ticket, metrics: Metrics) -> Self {
         let peer = http.extensions().get::<Peer>().map(|peer| peer.0);
         let path = http.uri().path().chars().take(256).collect();
-        Self { method: http.method().clone(), path, peer, ticket: ticket.clone(), outcome: None }
+        Self { method: http.method().clone(), path, peer, ticket: ticket.clone(), metrics, outcome: None }
+    }
+}
+
+impl AccessLine {
+    /// The same outcome, counted.
+    fn count(&self, code: &str) {
+        let Ledger { app_id, lane, .. } = &*self.ticket.ledger;
+        let app_id = app_id.get().map_or("", String::as_str);
+        let lane = lane.get().copied();
+        let labels = [app_id, lane.map_or("", Lane::name)];
+        self.metrics.count(&metrics::REQUESTS, &[labels[0], labels[1], code]);
+        if lane.is_some() && matches!(code, "ok" | "not_modified") {
+            self.metrics.took(&metrics::REQUEST_SECONDS, &labels, self.ticket.arrived.elapsed());
+        }
     }
 }
 
@@ -120,6 +137,7 @@ impl Drop for AccessLine {
     fn drop(&mut self) {
         // 499 is the word of proxies for a caller that left before its answer.
         let (status, code) = self.outcome.unwrap_or((499, "client_gone"));
+        self.count(code);
         let Ledger { app_id, tenant, definition, version, lane, node, cache, would_refuse, cause, .. } =
             &*self.ticket.ledger;
         tracing::info!(

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use contract::policy::{Lanes, Policy, Queue};
+use tokio::time::Instant;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
@@ -16,6 +17,7 @@ use super::Error;
 use super::stage::{Answer, BoxFuture, Due};
 use crate::registry::Snapshot;
 use crate::seats::{Ask, Caps, LaneCaps, Refusal, Seat, Seats, Why};
+use crate::telemetry::metrics::{self, Metrics};
 
 /// A solve that may run.
 #[derive(Debug)]
@@ -24,14 +26,15 @@ pub struct Seated {
     _seat: Seat,
 }
 
-pub fn layer<S>(seats: Seats) -> impl Layer<S, Service = TakeSeat<S>> + Clone {
-    layer_fn(move |inner| TakeSeat { inner, seats: seats.clone() })
+pub fn layer<S>(seats: Seats, metrics: Metrics) -> impl Layer<S, Service = TakeSeat<S>> + Clone {
+    layer_fn(move |inner| TakeSeat { inner, seats: seats.clone(), metrics: metrics.clone() })
 }
 
 #[derive(Debug, Clone)]
 pub struct TakeSeat<S> {
     inner: S,
     seats: Seats,
+    metrics: Metrics,
 }
 
 impl<S> Service<Due> for TakeSeat<S>
@@ -48,7 +51,7 @@ where
     }
 
     fn call(&mut self, due: Due) -> Self::Future {
-        let (inner, seats) = (self.inner.clone(), self.seats.clone());
+        let Self { inner, seats, metrics } = self.clone();
         Box::pin(async move {
             let solve = due.solve();
             let caller = solve.caller();
@@ -58,7 +61,9 @@ where
                 session: solve.session().cloned(),
                 weight: NonZeroU32::MIN,
             };
+            let began = Instant::now();
             let seat = seats.acquire(&caller.app_id, ask, due.by()).await.map_err(refused)?;
+            metrics.took(&metrics::SEAT_WAIT_SECONDS, &[&caller.app_id, solve.lane().name()], began.elapsed());
             inner.oneshot(Seated { due, _seat: seat }).await
         })
     }

@@ -46,6 +46,7 @@ pub(super) fn parts() -> Parts {
     let (registry, seats) = (registry(), Seats::new());
     super::seats::apply(&seats, &registry.current());
     Parts {
+        metrics: Metrics::default(),
         registry,
         nodes,
         seats,

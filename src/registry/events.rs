@@ -2,7 +2,7 @@
 //!
 //! Invariant: numbers only grow, and one that was passed over (the ring is bounded) can be told from one that never was.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,7 +35,7 @@ pub struct Event {
 }
 
 /// What kind of event it is. Those that [`Kind::is_alarm`] are for somebody to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The process started with this registry.
@@ -85,6 +85,7 @@ pub struct Events {
 struct Ring {
     last: u64,
     kept: VecDeque<Event>,
+    counts: BTreeMap<Kind, u64>,
 }
 
 // === impl Events ===
@@ -94,6 +95,7 @@ impl Events {
     pub(super) fn add(&self, draft: Draft) {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         ring.last += 1;
+        *ring.counts.entry(draft.kind).or_default() += 1;
         let Draft { kind, app_id, version, from, to, reason } = draft;
         let event = Event { number: ring.last, time: Timestamp::now(), kind, app_id, version, from, to, reason };
         let app_id = event.app_id.as_deref();
@@ -106,6 +108,11 @@ impl Events {
             ring.kept.pop_front();
         }
         ring.kept.push_back(event);
+    }
+
+    /// How many events there were of each kind that there was one of, those included that are no longer kept.
+    pub fn counts(&self) -> BTreeMap<Kind, u64> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner).counts.clone()
     }
 
     /// What came after the event numbered `after`, oldest first. A number that was never given is taken for 0: it is one

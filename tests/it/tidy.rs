@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use appserver::telemetry::metrics;
+
 /// Files that may be long, each with its reason.
 const LONG: &[(&str, &str)] = &[];
 const LINES_MAX: usize = 600;
@@ -162,4 +164,26 @@ fn every_error_code_has_its_row_in_the_docs() {
     }
     let rows = docs.lines().filter(|line| line.starts_with("| `")).count();
     assert!(codes > 20 && codes == rows, "{codes} codes, {rows} rows");
+}
+
+#[test]
+fn every_metric_has_its_row_in_the_docs() {
+    let docs = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let rows: Vec<_> = docs.lines().filter(|line| line.starts_with("| `appserver_")).collect();
+    for metric in metrics::ALL {
+        let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let kind = format!("{:?}", metric.kind).to_lowercase();
+        let row = format!("| `{}` | {kind} | {} | {} |", metric.name, labels.join(" "), metric.help);
+        assert!(rows.contains(&row.as_str()), "docs/metrics.md lacks the row\n{row}");
+    }
+    assert_eq!(rows.len(), metrics::ALL.len());
+}
+
+#[test]
+fn only_one_table_names_metrics() {
+    let found = offenders(
+        |name| name.starts_with("src/") && !is_test(name) && name != "src/telemetry/metrics.rs",
+        |line| line.contains("\"appserver_"),
+    );
+    assert!(found.is_empty(), "{found:#?}");
 }

@@ -1,0 +1,145 @@
+//! `/metrics`: what Prometheus is told, read off the parts at the moment it asks.
+//!
+//! Invariant: a scrape changes nothing and waits for nobody, and what has gone from registry and nodes is gone from it, too.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::health::Status;
+use super::{Admin, Health};
+use crate::gateway::cache::{self, Cache};
+use crate::gateway::ratelimit::Buckets;
+use crate::nodes::NodeView;
+use crate::nodes::node::State;
+use crate::registry::Registry;
+use crate::seats::{LaneView, Seats, View};
+use crate::telemetry::metrics::{self as names, Metrics, Scrape};
+
+/// The parts that are read.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    pub metrics: Metrics,
+    pub seats: Seats,
+    pub buckets: Buckets,
+}
+
+const STATES: [State; 6] = [State::Unknown, State::Up, State::Asleep, State::Suspect, State::Down, State::Draining];
+const STATUSES: [Status; 4] = [Status::Loading, Status::Ready, Status::Degraded, Status::Refused];
+
+/// All of it, in Prometheus' text format.
+pub(super) fn text(admin: &Admin, sources: &Sources) -> String {
+    let scrape = Scrape::default();
+    scrape.gauge(&names::BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
+    for (app_id, view) in sources.seats.views() {
+        seats(&scrape, &app_id, &view);
+    }
+    if let Some(view) = admin.cache.as_ref().map(Cache::view) {
+        cache(&scrape, &view);
+    }
+    let health = admin.health();
+    health.nodes.iter().for_each(|view| node(&scrape, view));
+    versions(&scrape, &health);
+    registry(&scrape, &admin.registry);
+    let (_refused, shadowed) = sources.buckets.counts();
+    scrape.gauge(&names::RATE_BUCKETS, &[], count(sources.buckets.len()));
+    scrape.counter(&names::RATE_SHADOWED, &[], shadowed);
+    scrape.process();
+    // A metric is in one of the two, so the texts can stand one after the other.
+    sources.metrics.text() + &scrape.text()
+}
+
+fn seats(scrape: &Scrape, app_id: &str, view: &View) {
+    scrape.gauge(&names::SEATS_TOTAL_LIMIT, &[app_id], f64::from(view.limit));
+    for LaneView { lane, limit, in_use, queued, oldest_wait, tally, .. } in &view.lanes {
+        let labels = [app_id, lane.name()];
+        scrape.gauge(&names::SEATS_LIMIT, &labels, f64::from(*limit));
+        scrape.gauge(&names::SEATS_IN_USE, &labels, f64::from(*in_use));
+        scrape.gauge(&names::SEATS_QUEUE, &labels, count(*queued));
+        scrape.gauge(&names::SEATS_OLDEST, &labels, oldest_wait.unwrap_or(Duration::ZERO).as_secs_f64());
+        let outcomes = [
+            ("granted", tally.granted),
+            ("refused", tally.refused),
+            ("superseded", tally.superseded),
+            ("expired", tally.expired),
+            ("closed", tally.closed),
+            ("left", tally.left),
+        ];
+        for (outcome, value) in outcomes {
+            scrape.counter(&names::SEATS_ASKED, &[app_id, lane.name(), outcome], value);
+        }
+    }
+}
+
+fn cache(scrape: &Scrape, view: &cache::View) {
+    scrape.gauge(&names::FLIGHTS, &[], count(view.flights));
+    scrape.gauge(&names::FLIGHTS_WAITING, &[], count(view.waiting));
+    for app in &view.apps {
+        let app_id = app.app_id.as_str();
+        for (outcome, value) in [("hit", app.hits), ("miss", app.misses), ("join", app.joins)] {
+            scrape.counter(&names::CACHE_LOOKUPS, &[app_id, outcome], value);
+        }
+        let shelves = [("preview", app.preview), ("batch", app.batch), ("definition_errors", app.definition_errors)];
+        for (shelf, view) in shelves {
+            let labels = [app_id, shelf];
+            scrape.gauge(&names::CACHE_BYTES, &labels, size(view.bytes));
+            scrape.gauge(&names::CACHE_BYTES_LIMIT, &labels, size(view.bytes_max));
+            scrape.gauge(&names::CACHE_ENTRIES, &labels, size(view.entries));
+            scrape.counter(&names::CACHE_EVICTIONS, &labels, view.evictions);
+            scrape.counter(&names::CACHE_CORRUPT, &labels, view.corrupt);
+        }
+    }
+}
+
+fn node(scrape: &Scrape, view: &NodeView) {
+    for state in STATES {
+        scrape.gauge(&names::NODE_STATE, &[&view.name, state.as_str()], flag(view.state == state));
+    }
+    let busy = view.slots.saturating_sub(view.free + view.wedged);
+    for (state, slots) in [("free", view.free), ("busy", busy), ("wedged", view.wedged)] {
+        scrape.gauge(&names::NODE_SLOTS, &[&view.name, state], f64::from(slots));
+    }
+}
+
+fn versions(scrape: &Scrape, health: &Health) {
+    for app in &health.apps {
+        let mut counts: BTreeMap<&str, usize> = STATUSES.iter().map(|status| (status.as_str(), 0)).collect();
+        for version in &app.versions {
+            *counts.entry(version.status.as_str()).or_default() += 1;
+            if version.status != Status::Ready {
+                let reason = version.reason.as_ref().map_or("", |reason| reason.code.as_str());
+                let labels = [app.app_id.as_str(), &version.version.to_string(), reason];
+                scrape.gauge(&names::VERSION_NOT_READY, &labels, 1.0);
+            }
+        }
+        for (status, versions) in counts {
+            scrape.gauge(&names::VERSIONS, &[&app.app_id, status], count(versions));
+        }
+    }
+}
+
+fn registry(scrape: &Scrape, registry: &Registry) {
+    let (snapshot, followed) = (registry.current(), registry.followed());
+    scrape.gauge(&names::REGISTRY_GENERATION, &[], size(snapshot.generation));
+    scrape.gauge(&names::REGISTRY_LOADED, &[], snapshot.loaded_at.as_duration().as_secs_f64());
+    let stale = followed.stale_since.map_or(0.0, |since| Timestamp::now().duration_since(since).as_secs_f64());
+    scrape.gauge(&names::REGISTRY_STALE, &[], stale);
+    scrape.gauge(&names::REGISTRY_ALARMS, &[], count(snapshot.faults.len() + followed.alarms.len()));
+    for (kind, events) in registry.events().counts() {
+        scrape.counter(&names::REGISTRY_EVENTS, &[kind.as_str()], events);
+    }
+}
+
+fn flag(is: bool) -> f64 {
+    if is { 1.0 } else { 0.0 }
+}
+
+fn count(items: usize) -> f64 {
+    size(items as u64)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus' values are f64, exact up to 2^53")]
+fn size(value: u64) -> f64 {
+    value as f64
+}

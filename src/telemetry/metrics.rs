@@ -1,0 +1,287 @@
+//! Every metric: its name, its labels and what it counts, and the two ways in which values reach a scrape.
+//!
+//! Invariant: label values come from the registry, the nodes and closed enums of ours, never from a request, so that no caller can
+//! add a series. `docs/metrics.md` has a row for each metric; a test compares the two.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+/// Seconds. From what a kept answer takes to the longest solve; 2 s and 5 s are what objectives are usually about.
+const SECONDS: [f64; 16] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 100.0];
+
+/// What kind of series it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// One metric.
+#[derive(Debug)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// The labels, in the order in which values are given.
+    pub labels: &'static [&'static str],
+    /// What it counts, in which unit.
+    pub help: &'static str,
+}
+
+const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Counter, labels, help }
+}
+
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Gauge, labels, help }
+}
+
+const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Histogram, labels, help }
+}
+
+/// Declares the metrics, and the list of them all.
+macro_rules! table {
+    ($($constant:ident = $metric:expr;)*) => {
+        $(pub const $constant: Metric = $metric;)*
+        /// Every metric of the gateway.
+        pub const ALL: &[&Metric] = &[$(&$constant),*];
+    };
+}
+
+table! {
+    BUILD = gauge("appserver_build_info", &["version"], "1, with the version of the program.");
+
+    REQUESTS = counter(
+        "appserver_requests_total",
+        &["app_id", "lane", "code"],
+        "Requests that ended, by the code of their access line: `ok`, `not_modified`, a code of docs/errors.md, or `client_gone`. \
+         What was refused before its app was known has no app_id."
+    );
+    REQUEST_SECONDS = histogram(
+        "appserver_request_duration_seconds",
+        &["app_id", "lane"],
+        "Seconds from a solve's arrival to its answer, of solves that were answered with outputs."
+    );
+    SEAT_WAIT_SECONDS = histogram(
+        "appserver_seat_wait_seconds",
+        &["app_id", "lane"],
+        "Seconds that solves waited for a seat which they got."
+    );
+    NODE_SECONDS = histogram(
+        "appserver_node_solve_seconds",
+        &["app_id", "lane"],
+        "Seconds from the first byte to a node to the last byte from it, of solves that were answered in time. Its sum is what an app \
+         cost in node time, late and failed solves aside."
+    );
+
+    SEATS_LIMIT = gauge("appserver_seats_limit", &["app_id", "lane"], "Seats that the policy gives the lane.");
+    SEATS_IN_USE = gauge("appserver_seats_in_use", &["app_id", "lane"], "Seats that are taken.");
+    SEATS_TOTAL_LIMIT =
+        gauge("appserver_concurrency_limit", &["app_id"], "Solves that the policy lets the app run at once, both lanes together.");
+    SEATS_QUEUE = gauge("appserver_seats_queue", &["app_id", "lane"], "Solves that wait for a seat.");
+    SEATS_OLDEST =
+        gauge("appserver_seats_oldest_wait_seconds", &["app_id", "lane"], "Seconds that the longest waiter has waited; 0 where none waits.");
+    SEATS_ASKED = counter(
+        "appserver_seats_asked_total",
+        &["app_id", "lane", "outcome"],
+        "Solves that asked for a seat, by how that ended: granted, refused, superseded, expired, closed, left."
+    );
+
+    CACHE_LOOKUPS = counter(
+        "appserver_cache_lookups_total",
+        &["app_id", "outcome"],
+        "Solves that could be kept: answered by a `hit`, solved as a `miss`, or answered by another's solve as a `join`."
+    );
+    CACHE_BYTES = gauge("appserver_cache_bytes", &["app_id", "shelf"], "Bytes that kept answers take, by shelf: preview, batch, definition_errors.");
+    CACHE_BYTES_LIMIT = gauge("appserver_cache_bytes_limit", &["app_id", "shelf"], "Bytes that they may take.");
+    CACHE_ENTRIES = gauge("appserver_cache_entries", &["app_id", "shelf"], "Answers that are kept.");
+    CACHE_EVICTIONS = counter("appserver_cache_evictions_total", &["app_id", "shelf"], "Answers that were pushed out for want of space.");
+    CACHE_CORRUPT =
+        counter("appserver_cache_corrupt_total", &["app_id", "shelf"], "Answers that did not match their checksum. Anything but 0 means bad memory or a defect.");
+    FLIGHTS = gauge("appserver_flights", &[], "Solves under way that equal ones join.");
+    FLIGHTS_WAITING = gauge("appserver_flights_waiting", &[], "Callers that wait for them.");
+
+    NODE_STATE = gauge("appserver_node_state", &["node", "state"], "1 for the state that the node is in: unknown, up, asleep, suspect, down, draining.");
+    NODE_SLOTS =
+        gauge("appserver_node_slots", &["node", "state"], "Slots of the node: `free` ones may be taken now, `wedged` ones are held past a deadline, `busy` are the rest.");
+
+    VERSIONS = gauge("appserver_versions", &["app_id", "status"], "Versions of the app, by status: loading, ready, degraded, refused.");
+    VERSION_NOT_READY = gauge(
+        "appserver_version_not_ready",
+        &["app_id", "version", "reason"],
+        "1 for a version that is not ready, with the code of the reason. There is no series for those that are."
+    );
+    REGISTRY_GENERATION = gauge("appserver_registry_generation", &[], "The number of the snapshot that serves, from 1.");
+    REGISTRY_LOADED = gauge("appserver_registry_loaded_timestamp_seconds", &[], "When that snapshot came into force, in seconds since 1970.");
+    REGISTRY_STALE = gauge("appserver_registry_stale_seconds", &[], "Seconds since when the registry's folder cannot be read; 0 while it can.");
+    REGISTRY_ALARMS = gauge("appserver_registry_alarms", &[], "Things that lie in the registry and are not taken.");
+    REGISTRY_EVENTS = counter("appserver_registry_events_total", &["kind"], "Events of the registry, by kind: docs/reload.md.");
+
+    RATE_BUCKETS = gauge("appserver_rate_limit_buckets", &[], "Callers whose rate limit is not whole.");
+    RATE_SHADOWED = counter("appserver_rate_limit_shadowed_total", &[], "Requests that a policy which is not in `shadow` would have refused.");
+}
+
+/// The values that the path reports as things happen. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    recorder: Arc<PrometheusRecorder>,
+    handle: PrometheusHandle,
+}
+
+/// The values that are read off the parts when somebody asks. Nothing of an earlier scrape is in it.
+pub struct Scrape {
+    recorder: PrometheusRecorder,
+}
+
+// === impl Metrics ===
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let recorder = recorder();
+        let handle = recorder.handle();
+        Self { recorder: Arc::new(recorder), handle }
+    }
+}
+
+impl Metrics {
+    /// Counts one.
+    pub fn count(&self, metric: &Metric, labels: &[&str]) {
+        self.recorder.register_counter(&key(metric, labels), &METADATA).increment(1);
+    }
+
+    /// Notes how long something took.
+    pub fn took(&self, metric: &Metric, labels: &[&str], time: Duration) {
+        self.recorder.register_histogram(&key(metric, labels), &METADATA).record(time.as_secs_f64());
+    }
+
+    /// Folds the values noted since into their buckets. Called now and then by one task, so that they do not pile up where
+    /// nobody asks.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
+    /// All of it, in Prometheus' text format.
+    pub fn text(&self) -> String {
+        self.handle.render()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+// === impl Scrape ===
+
+impl Default for Scrape {
+    fn default() -> Self {
+        Self { recorder: recorder() }
+    }
+}
+
+impl Scrape {
+    pub fn gauge(&self, metric: &Metric, labels: &[&str], value: f64) {
+        self.recorder.register_gauge(&key(metric, labels), &METADATA).set(value);
+    }
+
+    /// A count that is kept elsewhere.
+    pub fn counter(&self, metric: &Metric, labels: &[&str], value: u64) {
+        self.recorder.register_counter(&key(metric, labels), &METADATA).absolute(value);
+    }
+
+    /// What this process takes: processor seconds, memory, file descriptors, when it started.
+    pub fn process(&self) {
+        metrics::with_local_recorder(&self.recorder, || {
+            let collector = metrics_process::Collector::default();
+            collector.describe();
+            collector.collect();
+        });
+    }
+
+    pub fn text(&self) -> String {
+        self.recorder.handle().render()
+    }
+}
+
+impl fmt::Debug for Scrape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scrape").finish_non_exhaustive()
+    }
+}
+
+const METADATA: Metadata<'static> = Metadata::new("appserver", Level::INFO, None);
+
+/// A label without a value is left out: Prometheus takes the two for the same.
+fn key(metric: &Metric, values: &[&str]) -> Key {
+    debug_assert_eq!(metric.labels.len(), values.len(), "{} has its labels", metric.name);
+    let labels = metric.labels.iter().zip(values).filter(|(_, value)| !value.is_empty());
+    let labels: Vec<Label> = labels.map(|(name, value)| Label::new(*name, (*value).to_owned())).collect();
+    Key::from_parts(metric.name, labels)
+}
+
+fn recorder() -> PrometheusRecorder {
+    let recorder = builder().expect("the buckets are not empty").build_recorder();
+    for metric in ALL {
+        let (name, help) = (metric.name.into(), metric.help.into());
+        match metric.kind {
+            Kind::Counter => recorder.describe_counter(name, None, help),
+            Kind::Gauge => recorder.describe_gauge(name, None, help),
+            Kind::Histogram => recorder.describe_histogram(name, None, help),
+        }
+    }
+    recorder
+}
+
+fn builder() -> Result<PrometheusBuilder, BuildError> {
+    let histograms = ALL.iter().filter(|metric| metric.kind == Kind::Histogram);
+    histograms.into_iter().try_fold(PrometheusBuilder::new(), |builder, metric| {
+        builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), &SECONDS)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scrape_says_what_it_was_told_and_nothing_of_the_last_one() {
+        let scrape = Scrape::default();
+        scrape.gauge(&SEATS_IN_USE, &["sitefit", "batch"], 2.0);
+        scrape.counter(&CACHE_LOOKUPS, &["sitefit", "hit"], 7);
+        let text = scrape.text();
+        assert!(text.contains("appserver_seats_in_use{app_id=\"sitefit\",lane=\"batch\"} 2"), "{text}");
+        assert!(text.contains("appserver_cache_lookups_total{app_id=\"sitefit\",outcome=\"hit\"} 7"), "{text}");
+        assert!(text.contains("# HELP appserver_cache_lookups_total "), "{text}");
+        assert!(!Scrape::default().text().contains("sitefit"));
+    }
+
+    #[test]
+    fn times_go_into_buckets_that_can_be_added_up() {
+        let metrics = Metrics::default();
+        metrics.took(&REQUEST_SECONDS, &["sitefit", "preview"], Duration::from_millis(1500));
+        metrics.count(&REQUESTS, &["", "", "unauthenticated"]);
+        metrics.upkeep();
+        let text = metrics.text();
+        let bucket = |le| {
+            format!("appserver_request_duration_seconds_bucket{{app_id=\"sitefit\",lane=\"preview\",le=\"{le}\"}}")
+        };
+        assert!(text.contains(&format!("{} 0", bucket("1"))) && text.contains(&format!("{} 1", bucket("2"))), "{text}");
+        assert!(text.contains("appserver_requests_total{code=\"unauthenticated\"} 1"), "{text}");
+    }
+
+    #[test]
+    fn names_say_their_unit_and_kind() {
+        for Metric { name, kind, help, .. } in ALL {
+            assert!(name.starts_with("appserver_") && help.ends_with('.'), "{name}");
+            assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert!(*kind != Kind::Histogram || name.ends_with("_seconds"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What Prometheus is told: after real requests, on the operators' listener.
+
+use std::collections::BTreeSet;
+
+use appserver::config::AdminListen;
+use serde_json::json;
+
+use crate::support::{Answered, Setup, TestGateway, sitefit};
+
+async fn gateway() -> TestGateway {
+    TestGateway::with(Setup {
+        nodes: vec![simnode::Config::default()],
+        keys: true,
+        config: Some(|config| {
+            config.admin.listen = AdminListen::At("127.0.0.1:0".parse().unwrap());
+            config.cache.enabled = true;
+        }),
+        ..Setup::default()
+    })
+    .await
+}
+
+async fn scrape(gateway: &TestGateway) -> String {
+    let target = format!("{}/metrics", gateway.operators.as_deref().unwrap());
+    let answered = Answered::of(gateway.client.get(target).send().await.unwrap()).await;
+    assert_eq!(answered.status, 200);
+    assert!(answered.header("content-type").starts_with("text/plain; version=0.0.4"), "{answered:?}");
+    answered.text
+}
+
+/// The value of the series whose line begins so.
+fn value(text: &str, series: &str) -> Option<f64> {
+    let line = text.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
+    line.rsplit_once(' ')?.1.parse().ok()
+}
+
+/// The series, without the names' values of one program run: `name{labels}`.
+fn series(text: &str) -> BTreeSet<&str> {
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines.filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect()
+}
+
+#[tokio::test]
+async fn a_scrape_tells_what_the_requests_before_it_came_to() {
+    let gateway = gateway().await;
+    for _ in 0..3 {
+        assert_eq!(gateway.solve("sitefit:1.0.0", &sitefit()).await.status, 200);
+    }
+    assert_eq!(gateway.solve("sitefit:1.0.0", &json!({ "inputs": { "site_width": -1 } })).await.status, 422);
+    assert_eq!(gateway.solve("sitefit:9.9.9", &sitefit()).await.status, 404);
+    let text = scrape(&gateway).await;
+    let expected = [
+        ("appserver_requests_total{app_id=\"sitefit\",lane=\"batch\",code=\"ok\"}", 3.0),
+        ("appserver_requests_total{app_id=\"sitefit\",lane=\"batch\",code=\"invalid_inputs\"}", 1.0),
+        ("appserver_requests_total{code=\"unknown_version\"}", 1.0),
+        ("appserver_request_duration_seconds_count{app_id=\"sitefit\",lane=\"batch\"}", 3.0),
+        // One solve, kept for the other two.
+        ("appserver_seat_wait_seconds_count{app_id=\"sitefit\",lane=\"batch\"}", 1.0),
+        ("appserver_node_solve_seconds_count{app_id=\"sitefit\",lane=\"batch\"}", 1.0),
+        ("appserver_cache_lookups_total{app_id=\"sitefit\",outcome=\"hit\"}", 2.0),
+        ("appserver_cache_lookups_total{app_id=\"sitefit\",outcome=\"miss\"}", 1.0),
+        ("appserver_seats_limit{app_id=\"sitefit\",lane=\"batch\"}", 1.0),
+        ("appserver_seats_in_use{app_id=\"sitefit\",lane=\"batch\"}", 0.0),
+        ("appserver_seats_asked_total{app_id=\"sitefit\",lane=\"batch\",outcome=\"granted\"}", 1.0),
+        ("appserver_node_state{node=\"node-1\",state=\"up\"}", 1.0),
+        ("appserver_node_slots{node=\"node-1\",state=\"wedged\"}", 0.0),
+        ("appserver_versions{app_id=\"sitefit\",status=\"ready\"}", 2.0),
+        ("appserver_versions{app_id=\"daylight\",status=\"degraded\"}", 1.0),
+        ("appserver_registry_stale_seconds", 0.0),
+        ("appserver_registry_events_total{kind=\"loaded\"}", 1.0),
+    ];
+    for (series, expected) in expected {
+        assert_eq!(value(&text, series), Some(expected), "{series}\n{text}");
+    }
+    assert!(value(&text, "process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6), "{text}");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn no_caller_can_add_a_series() {
+    let gateway = gateway().await;
+    assert_eq!(gateway.solve("sitefit:1.0.0", &sitefit()).await.status, 200);
+    // Every kind of refusal that a name can meet has its series once.
+    let stranger = |number: u32| {
+        let gateway = &gateway;
+        async move {
+            let (app, name) = (format!("app-{number}"), format!("name-{number}:{number}.0.0"));
+            let target = format!("{}/gh/{name}/solve", gateway.base);
+            let ask = |request: reqwest::RequestBuilder| async { request.body("{}").send().await.unwrap().status() };
+            assert_eq!(ask(gateway.client.post(&target).bearer_auth(crate::support::KEY)).await, 404);
+            let named = gateway.client.post(&target).bearer_auth(crate::support::KEY).header("X-App-Id", app);
+            assert_eq!(ask(named).await, 403);
+            assert_eq!(ask(gateway.client.post(&target).bearer_auth(format!("as_{number}"))).await, 401);
+            assert_eq!(ask(gateway.client.post(format!("{}/x{number}", gateway.base))).await, 404);
+        }
+    };
+    stranger(0).await;
+    let before = scrape(&gateway).await;
+    for number in 1..200 {
+        stranger(number).await;
+    }
+    let after = scrape(&gateway).await;
+    assert_eq!(series(&before), series(&after));
+    assert!(!after.contains("name-7") && !after.contains("app-7"), "{after}");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_left_the_registry_leaves_the_scrape() {
+    let gateway = gateway().await;
+    let gauge = "appserver_versions{app_id=\"parking\",status=\"ready\"}";
+    assert!(value(&scrape(&gateway).await, gauge).is_some());
+    std::fs::remove_dir_all(gateway.root().join("contracts/parking")).unwrap();
+    gateway.until(|health| health.apps.iter().all(|app| app.app_id != "parking")).await;
+    assert_eq!(value(&scrape(&gateway).await, gauge), None);
+    gateway.stop().await;
+}
