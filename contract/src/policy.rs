@@ -11,6 +11,17 @@ use crate::folder;
 use crate::manifest::{SizeLimits, strict_version};
 use crate::source::Source;
 
+/// The longest app id: a queue, a container and a DNS label are named after it, with some letters of their own.
+pub const APP_ID_BYTES_MAX: usize = 50;
+
+/// Whether a name may be an app's: a letter, then letters, digits and `-`, all of them lower case and ASCII.
+pub fn is_app_id(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    name.len() <= APP_ID_BYTES_MAX
+        && bytes.next().is_some_and(|first| first.is_ascii_lowercase())
+        && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
 /// The policy of one app.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Policy {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use contract::policy::{APP_ID_BYTES_MAX, is_app_id};
 use contract::{Digest, Fault, Folder, Position, folder};
 use semver::Version;
 
@@ -99,7 +100,7 @@ impl Resolved {
             if is_app_id(&name) {
                 self.walk_app(&name, &mut walk)?;
             } else {
-                let message = format!("`{name}` is not an app id: a-z, 0-9 and -, at most 63");
+                let message = format!("`{name}` is not an app id: a-z, 0-9 and -, at most {APP_ID_BYTES_MAX}");
                 walk.strays.push(Fault::new("app_id", &below.join(&name), Position::START, message));
             }
         }
@@ -174,11 +175,4 @@ fn folders(path: &Path, below: &Path, strays: &mut Vec<Fault>) -> Result<Vec<Str
     found.sort();
     strays.sort();
     Ok(found)
-}
-
-fn is_app_id(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    name.len() <= 63
-        && bytes.next().is_some_and(|first| first.is_ascii_lowercase())
-        && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }

@@ -1,6 +1,6 @@
 //! Policies: what is accepted, and what each slip is told.
 
-use contract::policy::{CacheScope, Policy};
+use contract::policy::{CacheScope, Policy, is_app_id};
 
 const GOOD: &str = r#"{ "app_id": "sitefit", "allowed_definitions": ["sitefit"],
   "max_concurrency": 2, "preview_seats": 1, "batch_seats": 1,
@@ -68,4 +68,15 @@ fn a_slip_is_told_at_its_place() {
     }
     // Lanes that share their seats are meant so.
     assert!(check(("\"preview_seats\": 1", "\"preview_seats\": 2")).is_ok());
+}
+
+#[test]
+fn a_folder_and_a_policy_take_the_same_app_ids() {
+    let of_length = |length: usize| "a".repeat(length);
+    let names = ["sitefit", "a", "a-1", "1a", "", "A", "a_b", "a.b", "ä", "-a", &of_length(50), &of_length(51)];
+    for name in names {
+        let in_policy = check(("\"app_id\": \"sitefit\"", &format!("\"app_id\": \"{name}\""))).is_ok();
+        assert_eq!(is_app_id(name), in_policy, "{name}");
+    }
+    assert!(is_app_id(&of_length(50)) && !is_app_id(&of_length(51)));
 }
