@@ -15,17 +15,22 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use self::attest::{Attestation, Installed};
+use self::entry::Entry;
 pub use self::health::Driver;
 pub use self::pool::Refusal;
 pub use self::roster::{Changes, DEFAULT_POOL};
 pub use self::solve::{Failure, Running, Slot, Solved};
-use self::state::{Entry, Shared, Want};
+use self::state::Shared;
+use self::table::Want;
 pub use self::warm::{Unsettled, Warmth};
 use crate::rhino::client::{self, Key};
+use crate::seats::Lane;
 
 pub mod attest;
 pub mod budget;
+mod entry;
 mod health;
+mod line;
 pub mod node;
 pub mod pool;
 mod roster;
@@ -33,6 +38,7 @@ pub mod slots;
 mod solve;
 mod spread;
 mod state;
+mod table;
 #[cfg(test)]
 mod tests;
 mod warm;
@@ -164,11 +170,13 @@ pub struct NodeView {
     pub features: Features,
 }
 
-/// The handle, for the apps of one label. Cheap to clone.
+/// The handle, for the apps of one label, on the account of one of them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Nodes {
     shared: Arc<Shared>,
     pool: Arc<str>,
+    app: Arc<str>,
+    lane: Lane,
 }
 
 impl Nodes {
@@ -177,13 +185,20 @@ impl Nodes {
         let entries = roster::first(&options)?;
         let shared = Arc::new(Shared::new(options, entries));
         let driver = Driver::new(Arc::clone(&shared));
-        Ok((Self { shared, pool: DEFAULT_POOL.into() }, driver))
+        Ok((Self { shared, pool: DEFAULT_POOL.into(), app: "".into(), lane: Lane::Preview }, driver))
     }
 
     /// The same nodes for an app whose policy names this label.
     #[must_use]
     pub fn within(&self, pool: Option<&str>) -> Self {
-        Self { shared: Arc::clone(&self.shared), pool: pool.unwrap_or(DEFAULT_POOL).into() }
+        Self { pool: pool.unwrap_or(DEFAULT_POOL).into(), ..self.clone() }
+    }
+
+    /// The same nodes on the account of this app: where slots are short, apps are given them in turn by the slot-seconds
+    /// that they have used, previews before batch solves, which keep a floor.
+    #[must_use]
+    pub fn on_behalf(&self, app: &Arc<str>, lane: Lane) -> Self {
+        Self { app: Arc::clone(app), lane, ..self.clone() }
     }
 
     /// How many nodes are listed, whatever their labels.
@@ -208,7 +223,13 @@ impl Nodes {
 
     fn want(&self, contract: &Arc<Contract>) -> Want {
         let pointer = self.shared.prepared(contract).pointer().to_owned();
-        Want { contract: Arc::clone(contract), pointer, pool: Arc::clone(&self.pool), not: None }
+        let (pool, app) = (Arc::clone(&self.pool), Arc::clone(&self.app));
+        Want { contract: Arc::clone(contract), pointer, pool, not: None, app, lane: self.lane }
+    }
+
+    /// How many wait for a slot, by lane in the order of [`Lane::ALL`].
+    pub fn waiting(&self) -> [usize; 2] {
+        self.shared.read(|table| Lane::ALL.map(|lane| table.waiting_in(lane)))
     }
 
     /// How far the nodes of this label meet the contract's requirements, as last told by them, and what its examples
@@ -256,7 +277,7 @@ impl Nodes {
         let peer = self.shared.read(|table| {
             table.listed().find(|entry| *entry.peer.name == *name).map(|entry| Arc::clone(&entry.peer))
         })?;
-        let ordered = |table: &mut state::Table| {
+        let ordered = |table: &mut table::Table| {
             // It may have left the list since.
             let entry = table.nodes.get_mut(&peer.id).filter(|entry| !entry.retired)?;
             word(entry);

@@ -12,7 +12,7 @@ mod handle;
 mod outcome;
 mod rt;
 mod schedule;
-mod turns;
+pub(crate) mod turns;
 
 pub use caps::{Caps, Lane, LaneCaps};
 pub use handle::{Seat, Seats};

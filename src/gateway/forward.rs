@@ -54,7 +54,7 @@ async fn forward(nodes: &Nodes, metrics: Metrics, seated: Seated) -> Result<Answ
     let solve = due.solve();
     let contract = solve.contract();
     let queued = Instant::now();
-    let nodes = nodes.within(solve.policy().node_pool.as_deref());
+    let nodes = nodes.within(solve.policy().node_pool.as_deref()).on_behalf(&solve.caller().app_id, solve.lane());
     let slot = nodes.acquire(contract, due.by().into_std()).await.map_err(|refusal| refused(refusal, contract))?;
     let queue = queued.elapsed();
     // The last moment at which a solve that nobody waits for can be dropped unrun, and its slot given back.

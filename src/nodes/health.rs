@@ -17,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Features;
 use super::attest;
+use super::entry::Canary;
 use super::node::{Probe, State};
 use super::roster::Peer;
 use super::spread::spread;
-use super::state::{Canary, Shared};
+use super::state::Shared;
 use crate::rhino::classify::{self, Outcome, Sent};
 use crate::rhino::client::{Client, Reply};
 use crate::rhino::protocol::Source;
@@ -317,7 +318,7 @@ impl Watch {
         match outcome {
             Some(Outcome::Solved(_)) => {
                 tracing::info!(node = &*self.peer.name, "a node has passed its trial");
-                self.shared.update(self.peer.id, super::state::Entry::answered);
+                self.shared.update(self.peer.id, super::entry::Entry::answered);
                 return true;
             }
             // It was answered, and the slot is free again with the guard.

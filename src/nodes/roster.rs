@@ -9,7 +9,9 @@ use std::sync::Arc;
 use reqwest::Url;
 use tokio::sync::Notify;
 
-use super::state::{Entry, Shared, Table};
+use super::entry::Entry;
+use super::state::Shared;
+use super::table::Table;
 use super::{NodeOptions, Options, SetupError};
 use crate::rhino::client::{self, Client};
 

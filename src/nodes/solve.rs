@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 
 use super::budget::Budget;
 use super::roster::Peer;
-use super::state::{Grant, Shared, Want};
+use super::state::{Grant, Shared};
+use super::table::Want;
 use crate::rhino::answer::Mismatch;
 use crate::rhino::classify::{self, ComponentError, Fault, Nonsense, Outcome, Sent};
 use crate::rhino::client;
@@ -363,7 +364,7 @@ impl Exchange {
     fn lost(&self, failure: client::Failure) -> End {
         // The contract's own bound says nothing against the node, and by then it has solved.
         if let client::Failure::TooLarge(_) = failure {
-            self.shared.update(self.peer.id, super::state::Entry::answered);
+            self.shared.update(self.peer.id, super::entry::Entry::answered);
             return End { result: Err(Failure::AnswerTooLarge(self.outputs_bytes_max)), may_still_solve: false };
         }
         tracing::warn!(node = &*self.peer.name, %failure, "a solve was lost");

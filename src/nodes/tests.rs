@@ -15,6 +15,7 @@ use super::*;
 use crate::rhino::classify::Nonsense;
 use crate::rhino::protocol::Source;
 
+mod line;
 mod pool;
 
 const SOLVE: &str = "/grasshopper";

@@ -1,5 +1,6 @@
 //! The tenants of one lane, in turn by the seat-seconds that they have used (start-time fair queueing: Goyal, Vin,
-//! Cheng, 1996, with measured cost in place of packet length).
+//! Cheng, 1996, with measured cost in place of packet length). The apps that wait for a node's slot go by the same
+//! rule: there a tenant is an app, and a seat is a slot.
 //!
 //! Every tenant has a virtual clock: its seat-seconds over its weight. The next seat goes to the clock that is furthest
 //! behind. A grant is charged with an estimate, so that many seats granted at once are shared too, and the release
@@ -19,11 +20,11 @@ const FIRST_ESTIMATE: Duration = Duration::from_secs(1);
 
 /// A running mean that forgets: each new value counts for one part in eight.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Mean(Option<u128>);
+pub(crate) struct Mean(Option<u128>);
 
 impl Mean {
     /// In nanoseconds.
-    pub(super) fn get(self) -> Option<u128> {
+    pub(crate) fn get(self) -> Option<u128> {
         self.0
     }
 
@@ -49,16 +50,18 @@ struct Tenant {
 
 /// What a grant has been charged with, to be settled by the release.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Charge {
+pub(crate) struct Charge {
     /// The estimate in seat-nanoseconds.
-    pub(super) estimate: u128,
+    pub(crate) estimate: u128,
     /// What of it the tenant's clock was moved by.
     weighted: u128,
+    /// Where the tenant's clock stood before, by what was measured: a newcomer who is to be level with it starts there.
+    pub(crate) level: u128,
 }
 
 /// The tenants of one lane who wait, run or are in debt.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(crate) struct Turns {
     tenants: HashMap<Arc<str>, Tenant>,
     order: BTreeMap<(u128, u64), Arc<str>>,
     debtors: BTreeSet<(Duration, Arc<str>)>,
@@ -70,36 +73,40 @@ pub(super) struct Turns {
 
 impl Turns {
     /// How many wait.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }
 
     /// The mean service time of the lane.
-    pub(super) fn service(&self) -> Mean {
+    pub(crate) fn service(&self) -> Mean {
         self.service
     }
 
     /// How many tenants are known.
-    pub(super) fn known(&self) -> usize {
+    pub(crate) fn known(&self) -> usize {
         self.tenants.len()
     }
 
     /// The first ticket of every tenant that waits.
-    pub(super) fn heads(&self) -> impl Iterator<Item = u64> {
+    pub(crate) fn heads(&self) -> impl Iterator<Item = u64> {
         self.order.iter().filter_map(|((_, place), name)| self.tenants.get(name)?.queue.get(place).copied())
     }
 
     /// How many are likely served before a newcomer of this tenant: tenants go in turn, so of every tenant at most as
     /// many as the newcomer's own place in its line.
-    pub(super) fn ahead(&self, name: &str) -> usize {
+    pub(crate) fn ahead(&self, name: &str) -> usize {
         let own = self.tenants.get(name).map_or(0, |tenant| tenant.queue.len());
         let others = self.order.len() - usize::from(own > 0);
         self.waiting.min(own + others * (own + 1))
     }
 
     /// Puts a waiter in its tenant's line. Places rise, save for one that is handed on from a waiter who left it.
-    pub(super) fn push(&mut self, name: &Arc<str>, weight: NonZeroU32, place: u64, ticket: u64) {
-        let start = self.start();
+    pub(crate) fn push(&mut self, name: &Arc<str>, weight: NonZeroU32, place: u64, ticket: u64) {
+        self.push_from(self.start(), name, weight, place, ticket);
+    }
+
+    /// The same, for a tenant whose clock starts at `start` where it does not wait yet.
+    pub(crate) fn push_from(&mut self, start: u128, name: &Arc<str>, weight: NonZeroU32, place: u64, ticket: u64) {
         let tenant = self.tenants.entry(Arc::clone(name)).or_insert_with(|| Tenant {
             clock: start,
             weight,
@@ -123,7 +130,7 @@ impl Turns {
     }
 
     /// Takes out a waiter who no longer waits.
-    pub(super) fn remove(&mut self, name: &Arc<str>, place: u64, now: Duration) {
+    pub(crate) fn remove(&mut self, name: &Arc<str>, place: u64, now: Duration) {
         let removed = self.change(name, |tenant| tenant.queue.remove(&place));
         if removed.flatten().is_some() {
             self.waiting -= 1;
@@ -131,27 +138,47 @@ impl Turns {
         }
     }
 
+    /// The waiter whose turn it is, of those who may be served: its tenant and place. Looks at each waiter once at most.
+    pub(crate) fn first(&self, may: impl Fn(u64) -> bool) -> Option<(Arc<str>, u64)> {
+        self.order.values().find_map(|name| {
+            let (place, _) = self.tenants.get(name)?.queue.iter().find(|(_, ticket)| may(**ticket))?;
+            Some((Arc::clone(name), *place))
+        })
+    }
+
+    /// Where a tenant's clock stands by what was measured.
+    pub(crate) fn level(&self, name: &str) -> Option<u128> {
+        self.tenants.get(name).map(|tenant| tenant.clock.saturating_sub(tenant.estimated))
+    }
+
     /// Takes out the waiter whose turn it is and charges its tenant.
-    pub(super) fn pop(&mut self) -> Option<(u64, Charge)> {
+    pub(crate) fn pop(&mut self) -> Option<(u64, Charge)> {
         let (&(_, place), name) = self.order.first_key_value()?;
         let name = Arc::clone(name);
-        self.clock = self.start();
+        self.take(&name, place)
+    }
+
+    /// Takes out this waiter and charges its tenant.
+    pub(crate) fn take(&mut self, name: &Arc<str>, place: u64) -> Option<(u64, Charge)> {
         let lane = self.service;
-        let taken = self.change(&name, |tenant| {
+        let (ticket, charge) = self.change(name, |tenant| {
+            let ticket = tenant.queue.remove(&place)?;
             let known = tenant.service.get().or(lane.get());
             let estimate = known.unwrap_or(FIRST_ESTIMATE.as_nanos());
             let weighted = estimate / u128::from(tenant.weight.get());
+            let level = tenant.clock.saturating_sub(tenant.estimated);
             tenant.clock += weighted;
             tenant.estimated += weighted;
             tenant.in_use += 1;
-            tenant.queue.remove(&place).map(|ticket| (ticket, Charge { estimate, weighted }))
-        });
+            Some((ticket, Charge { estimate, weighted, level }))
+        })??;
+        self.clock = charge.level;
         self.waiting -= 1;
-        taken.flatten()
+        Some((ticket, charge))
     }
 
     /// Puts the measured cost of a seat (seat-nanoseconds) in the place of its estimate.
-    pub(super) fn settle(&mut self, name: &Arc<str>, charge: Charge, measured: u128, now: Duration) {
+    pub(crate) fn settle(&mut self, name: &Arc<str>, charge: Charge, measured: u128, now: Duration) {
         self.service.add(measured);
         self.change(name, |tenant| {
             let cost = measured / u128::from(tenant.weight.get());
@@ -164,7 +191,7 @@ impl Turns {
     }
 
     /// Forgets the tenants whose debt is forgiven by `now`.
-    pub(super) fn forgive(&mut self, now: Duration) {
+    pub(crate) fn forgive(&mut self, now: Duration) {
         while self.debtors.first().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, name)) = self.debtors.pop_first() {
                 self.tenants.remove(&name);
@@ -175,8 +202,8 @@ impl Turns {
     /// Where a newcomer's clock starts: level with what was measured of the waiter who is next. Estimates are left out,
     /// for they may be settled for less, and the newcomer would stay behind by the difference.
     fn start(&self) -> u128 {
-        let next = self.order.first_key_value().and_then(|(_, name)| self.tenants.get(name));
-        next.map_or(self.clock, |next| next.clock.saturating_sub(next.estimated))
+        let next = self.order.first_key_value().and_then(|(_, name)| self.level(name));
+        next.unwrap_or(self.clock)
     }
 
     /// An idle tenant without debt is forgotten. A debt is forgiven after as long as it is large: whoever has been away
