@@ -155,6 +155,11 @@ impl Type {
         }
     }
 
+    /// Whether its values are plain numbers.
+    pub const fn is_numeric(self) -> bool {
+        matches!(self, Self::Number | Self::Integer)
+    }
+
     /// The types whose values compute can put into an input parameter of this `TypeName`; none, where it clears the
     /// parameter without a word.
     pub fn fitting_input(type_name: &str) -> &'static [Self] {

@@ -24,11 +24,11 @@ struct Member {
 impl Defaults {
     /// Those of a whole schema: of `properties`, through local references, at any depth of objects.
     pub(crate) fn of(schema: &Schema) -> Self {
-        Self::below(schema, schema.document())
+        Self::within(schema, schema.document())
     }
 
     // The recursion ends because compiled schemas do not refer back to themselves.
-    fn below(schema: &Schema, object: &Value) -> Self {
+    fn within(schema: &Schema, object: &Value) -> Self {
         let chain = schema.chain(object);
         let required: Vec<&Value> =
             chain.iter().filter_map(|part| part.get("required")?.as_array()).flatten().collect();
@@ -36,7 +36,7 @@ impl Defaults {
         let member = |(name, member): (&String, &Value)| {
             let is_required = required.iter().any(|required| required.as_str() == Some(name));
             let default = schema.chain(member).into_iter().find_map(|part| part.get("default")).cloned();
-            let inner = Self::below(schema, member);
+            let inner = Self::within(schema, member);
             Member { name: name.clone(), default: default.filter(|_| !is_required), inner }
         };
         let members =
@@ -47,6 +47,31 @@ impl Defaults {
     /// Whether an absent member of this name is filled in.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.members.iter().any(|member| member.name == name && member.default.is_some())
+    }
+
+    /// Those of the object that is the member of this name.
+    pub(crate) fn below(&self, name: &str) -> Option<&Self> {
+        self.members.iter().find(|member| member.name == name).map(|member| &member.inner)
+    }
+
+    /// What is filled in for an absent member of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.members.iter().find(|member| member.name == name)?.default.as_ref()
+    }
+
+    /// The paths of members that both fill in, each with another value.
+    pub(crate) fn changed(old: &Self, new: &Self) -> Vec<String> {
+        let mut paths = Vec::new();
+        for member in &old.members {
+            let Some(now) = new.members.iter().find(|now| now.name == member.name) else { continue };
+            if member.default.is_some() && now.default.is_some() && member.default != now.default {
+                paths.push(member.name.clone());
+            }
+            paths.extend(
+                Self::changed(&member.inner, &now.inner).into_iter().map(|path| format!("{}/{path}", member.name)),
+            );
+        }
+        paths
     }
 
     /// Fills in below the member of this name only.

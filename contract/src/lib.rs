@@ -6,6 +6,7 @@
 pub mod bindings;
 pub mod canonical;
 mod check;
+pub mod compat;
 mod defaults;
 pub mod definition;
 pub mod digest;

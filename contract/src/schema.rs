@@ -14,6 +14,8 @@ use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde::Serialize;
 use serde_json::Value;
 
+#[cfg(test)]
+pub(crate) use self::lint::FORMATS;
 use self::lint::Resolve as _;
 use crate::fault::{self, Fault};
 use crate::json::spans::escape;
@@ -46,6 +48,15 @@ pub struct Schema {
     document: Value,
     anchors: lint::Anchors,
     subject: Subject,
+}
+
+/// A keyword that refuses a value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Refusal {
+    pub(crate) keyword: String,
+    /// Where the keyword stands in the schema.
+    pub(crate) pointer: String,
+    pub(crate) violation: Violation,
 }
 
 /// The most violations that one check reports. Each costs memory, and nobody reads the hundred-and-first.
@@ -108,13 +119,26 @@ pub(crate) fn own(name: &str) -> &'static Schema {
     &COMPILED[name]
 }
 
+/// Options under which schemas are compared: the same formats and the same engine for patterns as in [`options`].
+pub(crate) fn canonical_options() -> jsonschema::canonical::CanonicalizeOptions<'static> {
+    jsonschema::canonical::options()
+        .with_draft(Draft::Draft202012)
+        .offline()
+        .should_validate_formats(true)
+        .with_pattern_options(pattern_options())
+}
+
+fn pattern_options() -> PatternOptions<jsonschema::Regex> {
+    PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES)
+}
+
 /// Options under which every schema and every pattern is compiled.
 fn options<'i>() -> jsonschema::ValidationOptions<'i> {
     jsonschema::draft202012::options()
         .offline()
         .should_validate_formats(true)
         .should_ignore_unknown_formats(false)
-        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES))
+        .with_pattern_options(pattern_options())
 }
 
 /// Whether a format is one that values are checked by.
@@ -168,6 +192,37 @@ impl Schema {
             chain.push(schema);
         }
         chain
+    }
+
+    /// A subschema with all that it refers to written into it: it holds no reference.
+    pub(crate) fn written_out(&self, subschema: &Value) -> Value {
+        lint::written_out(&self.document, &self.anchors, subschema)
+    }
+
+    /// The same members, each judged by itself: nothing is required, and nothing binds one to another.
+    pub(crate) fn members_alone(&self) -> Option<Self> {
+        let document = self.document.as_object()?;
+        let kept = ["$schema", "type", "properties", "$defs", "definitions"];
+        let kept = document.iter().filter(|(keyword, _)| kept.contains(&keyword.as_str()));
+        let document = kept.map(|(keyword, value)| (keyword.clone(), value.clone())).collect();
+        Self::compile(Value::Object(document), self.subject).ok()
+    }
+
+    /// The keyword of the schema that refuses the value first; none for a valid value.
+    pub(crate) fn refusal(&self, value: &Value) -> Option<Refusal> {
+        if self.validator.is_valid(value) {
+            return None;
+        }
+        let error = self.validator.iter_errors(value).next()?;
+        let mut violations = Vec::new();
+        words::explain(self, &error, value, &mut violations);
+        let (keyword, pointer) = (error.kind().keyword().to_owned(), error.schema_path().as_str().to_owned());
+        violations.into_iter().next().map(|violation| Refusal { keyword, pointer, violation })
+    }
+
+    /// Whether the value is valid.
+    pub(crate) fn takes(&self, value: &Value) -> bool {
+        self.validator.is_valid(value)
     }
 
     /// All violations, at most [`VIOLATIONS`], sorted by pointer; none for a valid value.

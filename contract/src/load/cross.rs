@@ -14,7 +14,7 @@ use crate::defaults::Defaults;
 use crate::fault::{self, Fault};
 use crate::folder::Folder;
 use crate::json::spans::escape;
-use crate::schema::{Schema, Subject};
+use crate::schema::Schema;
 use crate::source::Source;
 
 /// Adds the faults that lie between files.
@@ -83,7 +83,7 @@ fn defaults(bindings: &[Binding], (source, schema): (&Source<'_>, &Schema), faul
     let required = schema.document().get("required").and_then(Value::as_array);
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|required| required == name));
     let defaults = Defaults::of(schema);
-    let alone = members_alone(schema);
+    let alone = schema.members_alone();
     for (name, property) in properties(schema) {
         let pointer = format!("/properties/{}", escape(name));
         if !is_required(name) && !defaults.has(name) {
@@ -109,15 +109,6 @@ fn defaults(bindings: &[Binding], (source, schema): (&Source<'_>, &Schema), faul
             source.fault("default_invalid", &format!("{pointer}/default"), message)
         }));
     }
-}
-
-/// The schema with nothing but its members, so that each can be checked by itself; none where it does not compile so.
-fn members_alone(schema: &Schema) -> Option<Schema> {
-    let document = schema.document().as_object()?;
-    let kept = ["$schema", "type", "properties", "$defs", "definitions"];
-    let kept = document.iter().filter(|(keyword, _)| kept.contains(&keyword.as_str()));
-    let document = kept.map(|(keyword, value)| (keyword.clone(), value.clone())).collect();
-    Schema::compile(Value::Object(document), Subject::Inputs).ok()
 }
 
 fn properties(schema: &Schema) -> Vec<(&String, &Value)> {

@@ -81,7 +81,7 @@ const PLAIN: [&str; 36] = [
     "x-",
 ];
 /// The formats of 2020-12, for did-you-mean.
-const FORMATS: [&str; 19] = [
+pub(crate) const FORMATS: [&str; 19] = [
     "date",
     "date-time",
     "duration",
@@ -159,6 +159,43 @@ fn below<'s>(schema: &'s Value, pointer: &str) -> Vec<(String, &'s Value)> {
         }
     }
     found
+}
+
+/// A schema with all that it refers to written into it: each `$ref` becomes a part of `allOf`. Ends, and stays within [`COST`],
+/// for what has passed the lint.
+pub(super) fn written_out(document: &Value, anchors: &Anchors, schema: &Value) -> Value {
+    let write = |schema: &Value| written_out(document, anchors, schema);
+    let Some(members) = schema.as_object() else { return schema.clone() };
+    let (mut written, mut parts) = (serde_json::Map::new(), Vec::new());
+    for (keyword, value) in members {
+        let word = keyword.as_str();
+        let value = match value {
+            Value::String(target) if word == "$ref" => {
+                parts.extend(anchors.resolve(document, target).map(|(_, schema)| write(schema)));
+                continue;
+            }
+            Value::Array(items) if LIST.contains(&word) => items.iter().map(write).collect(),
+            // What they hold stands where it is referred to.
+            Value::Object(_) if ["$defs", "definitions"].contains(&word) => continue,
+            Value::Object(members) if NAMED.contains(&word) => {
+                members.iter().map(|(name, member)| (name.clone(), write(member))).collect()
+            }
+            Value::Object(_) if ONE.contains(&word) => write(value),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                value.clone()
+            }
+        };
+        written.insert(keyword.clone(), value);
+    }
+    match parts.pop() {
+        Some(part) if written.is_empty() => part,
+        Some(part) => {
+            let all = written.entry("allOf").or_insert_with(|| Value::Array(Vec::new()));
+            all.as_array_mut().into_iter().for_each(|all| all.push(part.clone()));
+            Value::Object(written)
+        }
+        None => Value::Object(written),
+    }
 }
 
 fn resolve_pointer<'s>(document: &'s Value, target: &str) -> Option<(String, &'s Value)> {

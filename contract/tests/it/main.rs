@@ -2,6 +2,7 @@
 
 mod adversarial;
 mod bad;
+mod compat;
 mod folder;
 mod inputs;
 mod mutated;
