@@ -19,7 +19,7 @@ fn root() -> PathBuf {
 /// Every Rust file of the workspace: its path from the root, and its text.
 fn sources() -> Vec<(String, String)> {
     let mut files = Vec::new();
-    for folder in ["src", "contract", "simnode", "tests", "benches"] {
+    for folder in ["src", "contract", "jobs", "simnode", "tests", "benches"] {
         collect(&root().join(folder), &mut files);
     }
     assert!(files.len() > 50, "the walk found {} files only", files.len());
@@ -83,6 +83,7 @@ fn imports_point_one_way() {
     // Who may not know whom.
     let absences: &[(&str, &[&str])] = &[
         ("contract/src/", &["simnode::", "appserver::", "tokio::", "hyper::", "reqwest::", "std::net::"]),
+        ("jobs/src/", &["simnode::", "appserver::", "hyper::", "http::", "reqwest::"]),
         ("simnode/src/", &["appserver::"]),
         ("src/rhino", &["crate::nodes", "crate::gateway", "crate::registry", "crate::app", "crate::admin"]),
         ("src/nodes", &["crate::gateway", "crate::registry", "crate::app", "crate::admin", "crate::cli"]),
