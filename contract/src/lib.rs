@@ -8,6 +8,7 @@ pub mod canonical;
 mod check;
 mod defaults;
 pub mod definition;
+mod described;
 pub mod digest;
 pub mod examples;
 pub mod fault;
@@ -27,6 +28,7 @@ use semver::Version;
 use serde_json::{Map, Value};
 
 pub use canonical::Inputs;
+pub use described::{Described, Limits};
 pub use digest::Digest;
 pub use fault::{Fault, Position};
 pub use folder::Folder;
