@@ -40,7 +40,8 @@ impl Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         // Row level security refuses a row by SQLSTATE 42501, as it does a missing grant: in both cases it may not be.
-        let refused = error.as_database_error().and_then(|refusal| refusal.code()).is_some_and(|code| code == "42501");
+        let refused =
+            error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "42501");
         if refused { Self::Forbidden } else { Self::Database(error) }
     }
 }

@@ -4,15 +4,19 @@
 //! - [`Store`]: what callers do with jobs, always as one tenant in one app ([`Scope`]).
 //! - [`Queue`]: what workers do with jobs. Each claim has a fencing token, and a write without the newest one is refused.
 //! - [`Sqlite`]: both of these in one file of the process's own.
+//! - [`Postgres`]: the same for many processes, with tenants held apart by row level security.
+//! - [`Artifacts`]: what solves leave, in a folder or in Azure, and links to it.
 //!
 //! Invariant: a job is published once. Whatever a worker writes is checked against its lease in the statement that writes.
 
+pub mod artifacts;
 mod bell;
 mod decide;
 mod error;
 mod event;
 pub mod job;
 mod migrate;
+pub mod postgres;
 mod queue;
 mod row;
 mod scope;
@@ -20,12 +24,17 @@ mod sqlite;
 pub mod state;
 mod store;
 
+pub use artifacts::Artifacts;
 pub use bell::Watch;
 pub use error::Error;
 pub use event::{Entry, Kind};
 pub use job::{Artifact, Failure, Idempotency, Inputs, Job, JobId, NewJob, ResultRef};
+pub use postgres::Postgres;
 pub use queue::{Abandon, Claimed, Lease, Message, Outcome, Queue, Reaped, Renewed, Stats};
 pub use scope::{AppId, BadName, NAME_BYTES_MAX, Scope, Tenant};
 pub use sqlite::Sqlite;
 pub use state::State;
-pub use store::{BadCursor, Cancel, Cursor, ENTRIES_MAX, Filter, Listed, PAGE_MAX, Replay, Store, Submitted, Tenants};
+pub use store::{
+    BadCursor, Cancel, Cursor, ENTRIES_MAX, Filter, Listed, PAGE_MAX, REMEMBERED_MIN, Replay, Store, Submitted,
+    Tenants, Upkeep,
+};

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a step that was applied is never edited. Its checksum is kept, and a database that disagrees is not touched.
 
-use sha2::{Digest as _, Sha256};
+use contract::Digest;
 
 use crate::Error;
 
@@ -24,7 +24,7 @@ pub(crate) struct Applied {
 
 impl Migration {
     pub(crate) fn checksum(&self) -> String {
-        hex(&Sha256::digest(self.sql.as_bytes()))
+        Digest::of(self.sql).to_string()
     }
 }
 
@@ -41,14 +41,6 @@ pub(crate) fn missing<'a>(known: &'a [Migration], applied: &[Applied]) -> Result
         }
     }
     Ok(&known[applied.len()..])
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

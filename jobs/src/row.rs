@@ -181,6 +181,14 @@ fn corrupt(column: &str, error: &dyn std::error::Error) -> Error {
     Error::Corrupt(format!("{column}: {error}"))
 }
 
+/// The database's clock, where it was asked for with the row.
+pub(crate) fn now<'r, R: Readable<'r>>(row: &'r R) -> Result<Micros, Error>
+where
+    &'static str: ColumnIndex<R>,
+{
+    row.int("now_at")
+}
+
 /// What a key means that was used before: for this very request, or for another.
 pub(crate) fn same_request<'r, R: Readable<'r>>(row: &'r R, idempotency: &Idempotency) -> Result<Submitted, Error>
 where

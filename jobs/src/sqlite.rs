@@ -7,6 +7,7 @@
 mod claim;
 mod schema;
 mod submit;
+mod upkeep;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,7 +25,7 @@ use crate::row::{self, columns, json};
 use crate::store::ENTRIES_MAX;
 use crate::{
     AppId, Artifact, Cancel, Entry, Error, Failure, Filter, Job, JobId, Kind, Listed, NewJob, Replay, Scope, State,
-    Store, Submitted, Tenant, Tenants, Watch,
+    Store, Submitted, Watch,
 };
 
 /// Readers beside the one writer.
@@ -175,7 +176,7 @@ async fn keep(
 ) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO artifact (tenant_id, app_id, job_id, path, role, digest, bytes, media_type) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
     )
     .bind(scope.tenant.as_str())
     .bind(scope.app.as_str())
@@ -288,21 +289,5 @@ impl Store for Sqlite {
     async fn ping(&self) -> Result<(), Error> {
         sqlx::query("SELECT 1").fetch_one(&self.readers).await?;
         Ok(())
-    }
-}
-
-#[async_trait]
-impl Tenants for Sqlite {
-    async fn admit(&self, tenant: &Tenant, apps: &[AppId]) -> Result<(), Error> {
-        let mut tx = self.begin().await?;
-        let insert = "INSERT INTO tenant (id, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-        sqlx::query(insert).bind(tenant.as_str()).bind(now()).execute(&mut *tx).await?;
-        let delete = "DELETE FROM tenant_app WHERE tenant_id = $1";
-        sqlx::query(delete).bind(tenant.as_str()).execute(&mut *tx).await?;
-        for app in apps {
-            let insert = "INSERT INTO tenant_app (tenant_id, app_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-            sqlx::query(insert).bind(tenant.as_str()).bind(app.as_str()).execute(&mut *tx).await?;
-        }
-        Ok(tx.commit().await?)
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Invariant: nothing here is called without a [`Scope`], and a job of another scope is the same as no job at all.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -43,6 +46,21 @@ pub trait Tenants: Send + Sync {
     /// From now on the tenant may use these apps and no others.
     async fn admit(&self, tenant: &Tenant, apps: &[AppId]) -> Result<(), Error>;
 }
+
+/// What has to be done now and then, for all tenants.
+#[async_trait]
+pub trait Upkeep: Send + Sync {
+    /// Forgets jobs that ended longer ago than this, at most so many, and gives how many. Their blobs are left to the sweep.
+    ///
+    /// An idempotency key counts as long as its job is remembered, so `age` is a day at least.
+    async fn retire(&self, age: Duration, limit: u32) -> Result<u32, Error>;
+
+    /// Which of these paths some row refers to.
+    async fn referenced(&self, paths: &[String]) -> Result<HashSet<String>, Error>;
+}
+
+/// The shortest that a job is remembered after its end.
+pub const REMEMBERED_MIN: Duration = Duration::from_hours(24);
 
 /// The most entries of one answer of [`Store::events`].
 pub const ENTRIES_MAX: u32 = 500;

@@ -79,6 +79,8 @@ CREATE TABLE artifact (
 ) STRICT;
 
 CREATE INDEX artifact_job ON artifact (tenant_id, job_id);
+-- The sweep asks by path alone.
+CREATE INDEX artifact_path ON artifact (path);
 
 -- What a tenant may see: its rows, of the apps that it is admitted to now.
 CREATE VIEW visible_job AS

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jobs::{
     AppId, Artifact, Claimed, Failure, Idempotency, Inputs, JobId, NewJob, Queue, ResultRef, Scope, Sqlite, Store,
-    Submitted, Tenant, Tenants,
+    Submitted, Tenant, Tenants, Upkeep,
 };
 
 /// Long enough that no busy machine lets it end.
@@ -15,9 +15,15 @@ pub(crate) const LONG: Duration = Duration::from_mins(10);
 pub(crate) const SHORT: Duration = Duration::from_millis(30);
 
 /// A store, a queue and their tenants, of whichever kind.
-pub(crate) trait Both: Store + Queue + Tenants {}
+pub(crate) trait Both: Store + Queue + Tenants {
+    fn upkeep(&self) -> &dyn Upkeep;
+}
 
-impl<T: Store + Queue + Tenants> Both for T {}
+impl<T: Store + Queue + Tenants + Upkeep> Both for T {
+    fn upkeep(&self) -> &dyn Upkeep {
+        self
+    }
+}
 
 /// A database that goes away with its test.
 pub(crate) struct Db {

@@ -1,0 +1,327 @@
+//! Store and queue in Postgres, for many processes on many computers.
+//!
+//! Tenants are held apart by row level security, not by our care with `WHERE`: a connection is had from [`tenant::TenantTx`] alone,
+//! which says whose it is in the first statement of the transaction. What has to look across tenants is a few functions with an
+//! owner of their own. The clock is the database's.
+//!
+//! Invariant: a program never works by a role that row level security does not bind; [`Postgres::connect`] refuses it.
+
+mod claim;
+mod fit;
+mod listen;
+mod migrations;
+mod submit;
+mod tenant;
+mod upkeep;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
+
+use crate::bell::{Bell, Ring};
+use crate::decide::{Ask, Decision, Micros, Row, decide};
+use crate::row::{self, columns, json};
+use crate::store::ENTRIES_MAX;
+use crate::{
+    AppId, Artifact, Cancel, Entry, Error, Failure, Filter, Job, JobId, Kind, Listed, NewJob, Replay, Scope, State,
+    Store, Submitted, Watch,
+};
+use tenant::TenantTx;
+
+pub use migrations::{Admin, migrate};
+
+/// How to reach a database.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `postgres://user:password@host/database`. An app's own database is another address.
+    pub url: String,
+    /// An app's own schema is another name here.
+    pub schema: String,
+    /// The most connections of this process, the listener's not counted.
+    pub connections_max: u32,
+    /// Whether jobs are told to a broker: each submission then leaves a message in the outbox, in its own transaction.
+    pub outbox: bool,
+}
+
+/// A store and a queue in Postgres.
+#[derive(Debug)]
+pub struct Postgres {
+    pool: PgPool,
+    outbox: bool,
+    bell: Bell,
+    /// Ends with this.
+    _listener: listen::Listener,
+    /// The tenant of each app that this process served last.
+    turns: Mutex<HashMap<AppId, String>>,
+}
+
+/// What a move writes beside the row that was decided.
+#[derive(Debug, Default)]
+struct Attached {
+    failure: Option<Failure>,
+    result: Option<String>,
+    artifacts: Vec<Artifact>,
+}
+
+/// The bounds of every statement of ours: far above what any takes, and below what a caller waits.
+const STATEMENT: &str = "15s";
+const LOCK: &str = "5s";
+const IDLE_IN_TRANSACTION: &str = "15s";
+
+/// The longest wait for a connection.
+const ACQUIRE: Duration = Duration::from_secs(10);
+
+// === impl Settings ===
+
+impl Settings {
+    pub fn new(url: &str) -> Self {
+        Self { url: url.to_owned(), schema: "appserver".to_owned(), connections_max: 10, outbox: false }
+    }
+
+    fn options(&self) -> Result<PgConnectOptions, Error> {
+        let schema = migrations::checked(&self.schema)?;
+        // The address has a password in it, so the parser's words about it go no further.
+        let options: PgConnectOptions =
+            self.url.parse().ok().ok_or_else(|| Error::Unfit("its address cannot be read".to_owned()))?;
+        Ok(options.options([
+            ("search_path", format!("{schema},pg_temp").as_str()),
+            ("statement_timeout", STATEMENT),
+            ("lock_timeout", LOCK),
+            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+        ]))
+    }
+}
+
+// === impl Postgres ===
+
+impl Postgres {
+    /// Connects, and refuses a role that row level security does not bind, or a schema that is not this binary's.
+    pub async fn connect(settings: &Settings) -> Result<Self, Error> {
+        let options = settings.options()?;
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.connections_max)
+            .acquire_timeout(ACQUIRE)
+            .connect_with(options.clone())
+            .await?;
+        fit::check(&pool, &settings.schema).await?;
+        let bell = Bell::new();
+        let listener = listen::Listener::start(options, &settings.schema, bell.clone());
+        Ok(Self { pool, outbox: settings.outbox, bell, _listener: listener, turns: Mutex::new(HashMap::new()) })
+    }
+
+    /// Locks, decides, writes, and tells. `None` where the scope has no such job. The job is as it is afterwards.
+    async fn change(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        ask: impl FnOnce(Micros) -> Ask + Send,
+        with: Attached,
+    ) -> Result<Option<(Job, Decision)>, Error> {
+        let mut tx = TenantTx::begin(&self.pool, &scope.tenant).await?;
+        let sql =
+            concat!("SELECT ", columns!(), ", now_us() AS now_at FROM job WHERE app_id = $1 AND id = $2 FOR UPDATE");
+        let query = sqlx::query(sql).bind(scope.app.as_str()).bind(id.0);
+        let Some(found) = query.fetch_optional(tx.connection()).await? else { return Ok(None) };
+        let now = row::now(&found)?;
+        let job = row::job(&found)?;
+        let decision = decide(&row::decisive(&found)?, &ask(now), now);
+        let job = match &decision {
+            Decision::Move(next, kind) => write(&mut tx, scope, id, next, &with, Some((*kind, now))).await?,
+            Decision::Hold(next) => write(&mut tx, scope, id, next, &with, None).await?,
+            Decision::Stay | Decision::Fenced => return Ok(Some((job, decision))),
+        };
+        if job.state == State::Succeeded {
+            for artifact in &with.artifacts {
+                keep(&mut tx, scope, id, "result", artifact).await?;
+            }
+        }
+        if let Decision::Move(..) = decision {
+            self.announce(&mut tx, &job).await?;
+        }
+        tx.commit().await?;
+        if let Decision::Move(..) = decision {
+            self.tell(&job);
+        }
+        Ok(Some((job, decision)))
+    }
+
+    /// Tells other processes when the transaction commits, and a broker where there is one.
+    async fn announce(&self, tx: &mut TenantTx, job: &Job) -> Result<(), Error> {
+        if job.state == State::Queued && self.outbox {
+            sqlx::query("INSERT INTO outbox (tenant_id, app_id, job_id, created_at) VALUES ($1, $2, $3, now_us())")
+                .bind(job.scope.tenant.as_str())
+                .bind(job.scope.app.as_str())
+                .bind(job.id.0)
+                .execute(tx.connection())
+                .await?;
+        }
+        listen::notify(tx, job).await
+    }
+
+    /// Tells this process.
+    fn tell(&self, job: &Job) {
+        self.bell.ring(Ring::Job(job.id));
+        if job.state == State::Queued {
+            self.bell.ring(Ring::Queue(job.scope.app.clone()));
+        }
+    }
+
+    fn turn(&self, app: &AppId) -> Option<String> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner).get(app).cloned()
+    }
+
+    fn served(&self, scope: &Scope) {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.insert(scope.app.clone(), scope.tenant.to_string());
+    }
+}
+
+/// Writes the row, and its entry where there is one, in one statement. Gives the job as it is now.
+async fn write(
+    tx: &mut TenantTx,
+    scope: &Scope,
+    id: JobId,
+    next: &Row,
+    with: &Attached,
+    entry: Option<(Kind, Micros)>,
+) -> Result<Job, Error> {
+    const SQL: &str = concat!(
+        "WITH moved AS (UPDATE job SET state = $3, attempts = $4, token = $5, lease_until = $6, cancel_requested = $7, \
+         due_at = $8, started_at = $9, finished_at = $10, seq = $11, failure = coalesce($12, failure), \
+         result = coalesce($13, result) WHERE app_id = $1 AND id = $2 RETURNING *), \
+         told AS (INSERT INTO job_event (tenant_id, app_id, job_id, seq, at, kind, state, attempt, code) \
+         SELECT tenant_id, app_id, id, seq, $14, $15, state, attempts, $16 FROM moved WHERE $15 IS NOT NULL) SELECT ",
+        columns!(),
+        " FROM moved"
+    );
+    let row: PgRow = sqlx::query(SQL)
+        .bind(scope.app.as_str())
+        .bind(id.0)
+        .bind(next.state.as_str())
+        .bind(i64::from(next.attempts))
+        .bind(next.token)
+        .bind(next.lease_until)
+        .bind(next.cancel_requested)
+        .bind(next.due_at)
+        .bind(next.started_at)
+        .bind(next.finished_at)
+        .bind(next.seq)
+        .bind(with.failure.as_ref().map(json).transpose()?)
+        .bind(with.result.as_deref().filter(|_| next.state == State::Succeeded))
+        .bind(entry.map(|(_, at)| at))
+        .bind(entry.map(|(kind, _)| kind.as_str()))
+        .bind(with.failure.as_ref().map(|failure| failure.code.as_str()))
+        .fetch_one(tx.connection())
+        .await?;
+    row::job(&row)
+}
+
+/// Records a blob that the job refers to.
+async fn keep(
+    tx: &mut TenantTx,
+    scope: &Scope,
+    id: JobId,
+    role: &'static str,
+    artifact: &Artifact,
+) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO artifact (tenant_id, app_id, job_id, path, role, digest, bytes, media_type) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+    )
+    .bind(scope.tenant.as_str())
+    .bind(scope.app.as_str())
+    .bind(id.0)
+    .bind(&artifact.path)
+    .bind(role)
+    .bind(&artifact.digest)
+    .bind(i64::try_from(artifact.bytes).unwrap_or(i64::MAX))
+    .bind(&artifact.media_type)
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn submit(&self, scope: &Scope, new: NewJob) -> Result<Submitted, Error> {
+        let submitted = submit::submit(self, scope, new).await?;
+        if let Submitted::Created(job) = &submitted {
+            self.tell(job);
+        }
+        Ok(submitted)
+    }
+
+    async fn get(&self, scope: &Scope, id: JobId) -> Result<Option<Job>, Error> {
+        let mut tx = TenantTx::begin(&self.pool, &scope.tenant).await?;
+        let sql = concat!("SELECT ", columns!(), " FROM job WHERE app_id = $1 AND id = $2");
+        let found = sqlx::query(sql).bind(scope.app.as_str()).bind(id.0).fetch_optional(tx.connection()).await?;
+        tx.commit().await?;
+        found.as_ref().map(row::job).transpose()
+    }
+
+    async fn list(&self, scope: &Scope, filter: &Filter) -> Result<Listed, Error> {
+        let page = filter.page();
+        let mut tx = TenantTx::begin(&self.pool, &scope.tenant).await?;
+        // The tenant is named for the index; whose rows these are is row level security's to say.
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM job WHERE tenant_id = $1 AND app_id = $2 AND ($3::text IS NULL OR state = $3) \
+             AND ($4::uuid IS NULL OR id < $4) ORDER BY id DESC LIMIT $5"
+        );
+        let rows = sqlx::query(sql)
+            .bind(scope.tenant.as_str())
+            .bind(scope.app.as_str())
+            .bind(filter.state.map(State::as_str))
+            .bind(filter.after.map(|cursor| cursor.0.0))
+            .bind(i64::from(page) + 1)
+            .fetch_all(tx.connection())
+            .await?;
+        tx.commit().await?;
+        let jobs = rows.iter().map(row::job).collect::<Result<Vec<_>, _>>()?;
+        Ok(Listed::page(jobs, page))
+    }
+
+    async fn cancel(&self, scope: &Scope, id: JobId) -> Result<Option<Cancel>, Error> {
+        let changed = self.change(scope, id, |_| Ask::Cancel, Attached::default()).await?;
+        Ok(changed.map(|(job, decision)| Cancel::told(job, &decision)))
+    }
+
+    async fn replay(&self, scope: &Scope, id: JobId) -> Result<Option<Replay>, Error> {
+        let changed = self.change(scope, id, |_| Ask::Replay, Attached::default()).await?;
+        Ok(changed.map(|(job, decision)| match decision {
+            Decision::Move(..) => Replay::Queued(job),
+            Decision::Hold(_) | Decision::Stay | Decision::Fenced => Replay::Refused(job),
+        }))
+    }
+
+    async fn events(&self, scope: &Scope, id: JobId, after: u64) -> Result<Vec<Entry>, Error> {
+        let mut tx = TenantTx::begin(&self.pool, &scope.tenant).await?;
+        let rows = sqlx::query(
+            "SELECT seq, at, kind, state, attempt, code FROM job_event \
+             WHERE tenant_id = $1 AND app_id = $2 AND job_id = $3 AND seq > $4 ORDER BY seq LIMIT $5",
+        )
+        .bind(scope.tenant.as_str())
+        .bind(scope.app.as_str())
+        .bind(id.0)
+        .bind(i64::try_from(after).unwrap_or(i64::MAX))
+        .bind(i64::from(ENTRIES_MAX))
+        .fetch_all(tx.connection())
+        .await?;
+        tx.commit().await?;
+        rows.iter().map(row::entry).collect()
+    }
+
+    fn watch(&self, id: JobId) -> Watch {
+        self.bell.watch(Ring::Job(id))
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        sqlx::query("SELECT 1").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+}

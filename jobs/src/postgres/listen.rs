@@ -1,0 +1,94 @@
+//! Changes told between processes by NOTIFY. A hint only: whoever waits polls as well, so a listener that is lost costs a poll.
+//!
+//! What is told is a job's id, or an app's name: nothing of a tenant's, because every role of the database may listen.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use tokio::task::JoinHandle;
+use tokio::time;
+
+use super::TenantTx;
+use crate::bell::{Bell, Ring};
+use crate::{AppId, Error, Job, JobId, State};
+
+/// Before a listener that was lost is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// A task that rings this process's bell. Ends when dropped.
+#[derive(Debug)]
+pub(super) struct Listener(JoinHandle<()>);
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Listener {
+    pub(super) fn start(options: PgConnectOptions, schema: &str, bell: Bell) -> Self {
+        let channel = channel(schema);
+        Self(tokio::spawn(async move {
+            loop {
+                if let Err(error) = listen(&options, &channel, &bell).await {
+                    tracing::warn!(%error, "the listener for changes was lost; changes are polled for until it is back");
+                }
+                time::sleep(AGAIN).await;
+            }
+        }))
+    }
+}
+
+fn channel(schema: &str) -> String {
+    format!("{schema}_changes")
+}
+
+async fn listen(options: &PgConnectOptions, channel: &str, bell: &Bell) -> Result<(), sqlx::Error> {
+    // Not of the pool: it would keep a connection from callers for good.
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.listen(channel).await?;
+    loop {
+        let told = listener.recv().await?;
+        // What is no word of ours is no harm.
+        if let Some(ring) = read(told.payload()) {
+            bell.ring(ring);
+        }
+    }
+}
+
+fn read(payload: &str) -> Option<Ring> {
+    let (kind, name) = payload.split_once(' ')?;
+    match kind {
+        "job" => name.parse::<JobId>().ok().map(Ring::Job),
+        "queue" => AppId::new(name).ok().map(Ring::Queue),
+        _ => None,
+    }
+}
+
+/// Tells other processes, when the transaction commits.
+pub(super) async fn notify(tx: &mut TenantTx, job: &Job) -> Result<(), Error> {
+    let queue = (job.state == State::Queued).then(|| format!("queue {}", job.scope.app));
+    sqlx::query(
+        "SELECT pg_notify(current_schema() || '_changes', word) FROM unnest($1::text[]) AS word WHERE word IS NOT NULL",
+    )
+    .bind(vec![Some(format!("job {}", job.id)), queue])
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_read_as_it_was_told_and_others_are_passed_over() {
+        let id = JobId::new();
+        assert_eq!(read(&format!("job {id}")), Some(Ring::Job(id)));
+        assert_eq!(read("queue sitefit"), Some(Ring::Queue(AppId::new("sitefit").unwrap())));
+        for other in ["", "job", "job x", "queue ", "queue a/b", "tenant ann", "\0"] {
+            assert_eq!(read(other), None, "{other:?}");
+        }
+    }
+}
