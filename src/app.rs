@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use identity::{Claims, Jwks, Verifier};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -78,7 +79,7 @@ impl App {
         let options = registry_options(&config.registry);
         let (registry, reloader) = tokio::task::spawn_blocking(move || Registry::follow(options)).await??;
         let keys = registry.current().tenants.key_count();
-        if access == Access::Keys && keys == 0 {
+        if matches!(access, Access::Keys(None)) && keys == 0 {
             tracing::warn!("nobody can call: tenants.json holds no service key (make one with `appserver key`)");
         }
         let key = key(node_key)?;
@@ -321,13 +322,30 @@ fn cache_bounds(config: &Config) -> cache::Bounds {
 fn access(config: &Config, consent: Consent) -> anyhow::Result<Access> {
     let listen = config.server.listen;
     match config.auth.mode {
-        AuthMode::Keys => Ok(Access::Keys),
+        AuthMode::Keys => verifier(&config.auth).map(Access::Keys),
         AuthMode::Open if listen.ip().is_loopback() || consent.insecure_no_auth => Ok(Access::Open),
         AuthMode::Open => bail!(
             "{listen} can be reached by others, and `auth.mode` is `open`: set it to `keys`, listen on 127.0.0.1, or say \
              --insecure-no-auth if something in front of this gateway authenticates"
         ),
     }
+}
+
+/// What checks users' tokens, where there is an issuer of such.
+fn verifier(auth: &config::Auth) -> anyhow::Result<Option<Verifier>> {
+    if auth.jwks_url.is_empty() {
+        return Ok(None);
+    }
+    let keys = Jwks::at(&auth.jwks_url, identity::Bounds::default()).map_err(anyhow::Error::msg);
+    let keys = keys.context("`auth.jwks_url` cannot be used")?;
+    let (tenant, apps, role) = (auth.tenant_claim.clone(), auth.apps_claim.clone(), auth.role_claim.clone());
+    let rules = identity::Rules {
+        issuer: auth.issuer.clone(),
+        audience: auth.audience.clone(),
+        leeway_sec: auth.leeway_sec,
+        claims: Claims { tenant, apps, role },
+    };
+    Ok(Some(Verifier::new(rules, keys)))
 }
 
 async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -57,6 +57,14 @@ pub struct Server {
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
     pub mode: AuthMode,
+    /// Where the issuer of users' tokens publishes its keys; no tokens are taken where it is empty.
+    pub jwks_url: String,
+    pub issuer: String,
+    pub audience: String,
+    pub leeway_sec: u64,
+    pub tenant_claim: String,
+    pub apps_claim: String,
+    pub role_claim: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,7 +240,16 @@ impl Default for Server {
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { mode: AuthMode::Keys }
+        Self {
+            mode: AuthMode::Keys,
+            jwks_url: String::new(),
+            issuer: String::new(),
+            audience: "authenticated".to_owned(),
+            leeway_sec: 30,
+            tenant_claim: "app_metadata.tenant_id".to_owned(),
+            apps_claim: "app_metadata.apps".to_owned(),
+            role_claim: "app_metadata.role".to_owned(),
+        }
     }
 }
 
@@ -364,6 +381,15 @@ impl Config {
         }
         if matches!(self.admin.listen, AdminListen::At(address) if !address.ip().is_loopback()) {
             faults.push("`admin.listen` must be a loopback address: nobody is asked for a key there".to_owned());
+        }
+        if !self.auth.jwks_url.is_empty() && (self.auth.issuer.is_empty() || self.auth.audience.is_empty()) {
+            faults.push(
+                "`auth.jwks_url` needs `auth.issuer` and `auth.audience`: tokens of anybody else are not for us"
+                    .to_owned(),
+            );
+        }
+        if self.auth.leeway_sec > 30 {
+            faults.push("`auth.leeway_sec` must be at most 30".to_owned());
         }
         if self.retry.percent_max > 100 {
             faults.push("`retry.percent_max` must be at most 100: a solve is sent a second time at most".to_owned());

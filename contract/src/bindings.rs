@@ -10,14 +10,14 @@ use crate::fault::Fault;
 use crate::source::Source;
 
 /// The bindings of one version, inputs and outputs each in the order they are shown in.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bindings {
     pub inputs: Vec<Binding>,
     pub outputs: Vec<Binding>,
 }
 
 /// One input or output.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Binding {
     /// The caller's name.
     pub name: String,
@@ -27,7 +27,7 @@ pub struct Binding {
     pub kind: Type,
     pub access: Access,
     /// The step of a slider, for inputs of type number and integer.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<f64>,
 }
 

@@ -9,6 +9,7 @@ mod check;
 pub mod compat;
 mod defaults;
 pub mod definition;
+mod described;
 pub mod digest;
 pub mod examples;
 pub mod fault;
@@ -28,6 +29,7 @@ use semver::Version;
 use serde_json::{Map, Value};
 
 pub use canonical::Inputs;
+pub use described::{Described, Limits};
 pub use digest::Digest;
 pub use fault::{Fault, Position};
 pub use folder::Folder;

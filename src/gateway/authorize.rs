@@ -3,12 +3,15 @@
 //! Invariant: a caller without a key learns nothing of what exists, and to a tenant a definition of an app that it may not use
 //! looks as if it did not exist. See `docs/decisions/0001-names-are-not-told.md`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use contract::Contract;
 use contract::policy::Policy;
 use http::{HeaderMap, HeaderName, header};
+use identity::Verifier;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
@@ -16,20 +19,27 @@ use super::Error;
 use super::route::Asked;
 use super::stage::{Action, BoxFuture, Lane, Ledger, Reply, Routed, Ticket};
 use crate::nodes::Nodes;
-use crate::registry::{App, Release, Role, Snapshot};
+use crate::registry::{App, Key, Release, Role, Snapshot};
 
 /// Names the app that a request acts for, where the credential is not bound to one.
 pub const APP_ID: HeaderName = HeaderName::from_static("x-app-id");
 /// The header in which clients of Rhino.Compute send their key.
 pub const COMPUTE_KEY: HeaderName = HeaderName::from_static("rhinocomputekey");
 
+/// Names the tenant that a worker acts for.
+pub const TENANT_ID: HeaderName = HeaderName::from_static("x-tenant-id");
+const TENANT_BYTES_MAX: usize = 64;
+/// How soon an issuer that could not be asked is asked again.
+const ISSUER_RETRY: Duration = Duration::from_secs(30);
+
 /// How callers are told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Access {
-    /// Everybody is one tenant that may use every app. For one computer, or behind something that authenticates.
+    /// Everybody may use every app, as the tenant that they say they are. For one computer, or behind something that
+    /// authenticates.
     Open,
-    /// Callers hold a service key of `registry/tenants.json`.
-    Keys,
+    /// Callers hold a service key of `registry/tenants.json`, or a user's token where there is an issuer of such.
+    Keys(Option<Verifier>),
 }
 
 /// Who asks.
@@ -52,7 +62,7 @@ pub struct Authorized {
 }
 
 pub fn layer<S>(access: Access, nodes: Nodes) -> impl Layer<S, Service = Authorize<S>> + Clone {
-    layer_fn(move |inner| Authorize { inner, access, nodes: nodes.clone() })
+    layer_fn(move |inner| Authorize { inner, access: access.clone(), nodes: nodes.clone() })
 }
 
 #[derive(Debug, Clone)]
@@ -77,64 +87,108 @@ where
     }
 
     fn call(&mut self, routed: Routed) -> Self::Future {
-        let authorized = self.authorize(routed);
-        let inner = self.inner.clone();
-        Box::pin(async move { inner.oneshot(authorized?).await })
+        let (access, nodes, inner) = (self.access.clone(), self.nodes.clone(), self.inner.clone());
+        Box::pin(async move {
+            let presented = Presented::of(routed.headers())?;
+            let identity = access.identify(presented, Arc::clone(routed.snapshot()), routed.ticket().clone()).await?;
+            inner.oneshot(authorize(identity, &nodes, routed)?).await
+        })
     }
 }
 
-// === impl Authorize ===
+fn authorize(identity: Identity, nodes: &Nodes, routed: Routed) -> Result<Authorized, Error> {
+    let snapshot = Arc::clone(routed.snapshot());
+    let (owner, app) = find(&snapshot, &identity, &routed)?;
+    let asked = routed.asked();
+    let nodes = nodes.within(app.policy.as_ref().and_then(|policy| policy.node_pool.as_deref()));
+    let ready = |contract: &Arc<Contract>| nodes.attestation(contract).is_ready();
+    let release = owner.resolve(&asked.definition, &asked.version, ready).map_err(|unknown| Error::UnknownVersion {
+        definition: asked.definition.clone(),
+        version: asked.version.clone(),
+        similar: unknown.similar,
+    })?;
+    let lane = match asked.action {
+        Action::Solve { lane } => Some(lane.unwrap_or(identity.lane)),
+        Action::Describe => None,
+    };
+    let caller = Caller { tenant: identity.tenant, app_id: app.app_id.as_str().into() };
+    note(&routed.ticket().ledger, &caller, lane, release);
+    let (Some(contract), Some(policy)) = (release.contract(), &app.policy) else {
+        let definition = asked.definition.clone();
+        return Err(Error::VersionRefused { definition, version: release.version.to_string() });
+    };
+    let (contract, policy, release) = (Arc::clone(contract), Arc::clone(policy), Arc::clone(release));
+    Ok(Authorized { routed, caller, lane, policy, release, contract })
+}
 
-impl<S> Authorize<S> {
-    fn authorize(&self, routed: Routed) -> Result<Authorized, Error> {
-        let snapshot = Arc::clone(routed.snapshot());
-        let identity = self.identify(&snapshot, routed.headers())?;
-        let (owner, app) = find(&snapshot, &identity, &routed)?;
-        let asked = routed.asked();
-        let nodes = self.nodes.within(app.policy.as_ref().and_then(|policy| policy.node_pool.as_deref()));
-        let ready = |contract: &Arc<Contract>| nodes.attestation(contract).is_ready();
-        let release =
-            owner.resolve(&asked.definition, &asked.version, ready).map_err(|unknown| Error::UnknownVersion {
-                definition: asked.definition.clone(),
-                version: asked.version.clone(),
-                similar: unknown.similar,
-            })?;
-        let lane = match asked.action {
-            Action::Solve { lane } => Some(lane.unwrap_or(identity.lane)),
-            Action::Describe => None,
-        };
-        let caller = Caller { tenant: identity.tenant, app_id: app.app_id.as_str().into() };
-        note(&routed.ticket().ledger, &caller, lane, release);
-        let (Some(contract), Some(policy)) = (release.contract(), &app.policy) else {
-            let definition = asked.definition.clone();
-            return Err(Error::VersionRefused { definition, version: release.version.to_string() });
-        };
-        let (contract, policy, release) = (Arc::clone(contract), Arc::clone(policy), Arc::clone(release));
-        Ok(Authorized { routed, caller, lane, policy, release, contract })
-    }
+// === impl Access ===
 
-    fn identify(&self, snapshot: &Snapshot, headers: &HeaderMap) -> Result<Identity, Error> {
-        match self.access {
-            Access::Open => Ok(Identity { tenant: "dev".into(), bound: None, lane: Lane::Preview, everywhere: true }),
-            Access::Keys => {
-                let key =
-                    presented(headers).and_then(|key| snapshot.tenants.find(key)).ok_or(Error::Unauthenticated)?;
-                let lane = match key.role {
-                    Role::Service => Lane::Batch,
-                    Role::User => Lane::Preview,
-                };
-                let bound = key.app_id.clone();
-                Ok(Identity { tenant: key.tenant.as_str().into(), bound, lane, everywhere: false })
+impl Access {
+    /// What it is given is its own, because it may wait for an issuer's keys.
+    async fn identify(&self, presented: Presented, snapshot: Arc<Snapshot>, ticket: Ticket) -> Result<Identity, Error> {
+        let named = presented.tenant.as_deref();
+        let verifier = match self {
+            Self::Open => {
+                let tenant = named.unwrap_or("dev").into();
+                return Ok(Identity { tenant, bound: None, only: None, lane: Lane::Preview, everywhere: true });
             }
+            Self::Keys(verifier) => verifier,
+        };
+        let credential = presented.credential.as_deref().ok_or(Error::Unauthenticated)?;
+        let identity = match verifier {
+            Some(verifier) if identity::is_token(credential) => {
+                let user = verifier.verify(credential).await.map_err(|error| refused(error, &ticket))?;
+                Identity::of_user(user)
+            }
+            Some(_) | None => Identity::of_key(snapshot.tenants.find(credential).ok_or(Error::Unauthenticated)?, named),
+        };
+        if named.is_some_and(|named| named != &*identity.tenant) {
+            return Err(Error::TenantForbidden);
         }
+        Ok(identity)
     }
+}
+
+/// Why a token does not do is for the log alone.
+fn refused(error: identity::Error, ticket: &Ticket) -> Error {
+    let _ = ticket.ledger.cause.set(error.to_string());
+    match error {
+        identity::Error::Refused(_) => Error::Unauthenticated,
+        identity::Error::NoKeys => Error::IssuerUnreachable { retry_after: ISSUER_RETRY },
+    }
+}
+
+/// What a request says of its caller.
+#[derive(Debug)]
+struct Presented {
+    credential: Option<String>,
+    tenant: Option<String>,
+}
+
+// === impl Presented ===
+
+impl Presented {
+    fn of(headers: &HeaderMap) -> Result<Self, Error> {
+        let (credential, tenant) = (presented(headers).map(str::to_owned), named_tenant(headers)?.map(str::to_owned));
+        Ok(Self { credential, tenant })
+    }
+}
+
+fn named_tenant(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let bad = Error::BadRequest("the X-Tenant-Id header names no tenant");
+    let Some(value) = headers.get(TENANT_ID) else { return Ok(None) };
+    let name = value.to_str().ok().filter(|name| (1..=TENANT_BYTES_MAX).contains(&name.len()));
+    name.map(Some).ok_or(bad)
 }
 
 /// What a credential says.
 #[derive(Debug)]
 struct Identity {
     tenant: Arc<str>,
+    /// The app that a request acts for unless it names another.
     bound: Option<String>,
+    /// The only apps that it opens, of those that the tenant may use.
+    only: Option<BTreeSet<String>>,
     lane: Lane,
     everywhere: bool,
 }
@@ -142,9 +196,26 @@ struct Identity {
 // === impl Identity ===
 
 impl Identity {
+    /// A worker's key acts for the tenant that is named, and opens what that tenant may use.
+    fn of_key(key: &Key, named: Option<&str>) -> Self {
+        let (lane, tenant) = match key.role {
+            Role::Service => (Lane::Batch, None),
+            Role::User => (Lane::Preview, None),
+            Role::Worker => (Lane::Batch, named),
+        };
+        let tenant = tenant.unwrap_or(&key.tenant).into();
+        let only = key.app_id.clone().map(|app_id| BTreeSet::from([app_id]));
+        Self { tenant, bound: key.app_id.clone(), only, lane, everywhere: false }
+    }
+
+    fn of_user(user: identity::Identity) -> Self {
+        let bound = user.apps.as_ref().filter(|apps| apps.len() == 1).and_then(BTreeSet::first).cloned();
+        Self { tenant: user.tenant.into(), bound, only: user.apps, lane: Lane::Preview, everywhere: false }
+    }
+
     fn may_use(&self, snapshot: &Snapshot, app_id: &str) -> bool {
-        let bound = self.bound.as_deref().is_none_or(|bound| bound == app_id);
-        bound && (self.everywhere || snapshot.tenants.may_use(&self.tenant, app_id))
+        let opened = self.only.as_ref().is_none_or(|only| only.contains(app_id));
+        opened && (self.everywhere || snapshot.tenants.may_use(&self.tenant, app_id))
     }
 }
 

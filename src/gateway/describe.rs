@@ -3,6 +3,7 @@
 use std::task::{Context, Poll};
 
 use contract::Contract;
+use contract::bindings::Bindings;
 use contract::digest::Digest;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::Full;
@@ -66,9 +67,20 @@ struct Description<'a> {
     timeout_sec: u32,
     deterministic: bool,
     solve: String,
+    limits: Limits,
+    bindings: &'a Bindings,
     inputs: &'a Value,
     outputs: &'a Value,
     examples: Vec<Example<'a>>,
+}
+
+/// What holds for the app that the request acts for.
+#[derive(Debug, Serialize)]
+struct Limits {
+    timeout_sec: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_bytes: Option<u64>,
+    batch_jobs_per_min: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,8 +93,8 @@ struct Example<'a> {
 
 fn describe(authorized: &Authorized, nodes: &Nodes) -> Reply {
     let contract: &Contract = authorized.contract();
-    let manifest = &contract.manifest;
-    let attestation = nodes.within(authorized.policy().node_pool.as_deref()).attestation(authorized.contract());
+    let (manifest, policy) = (&contract.manifest, authorized.policy());
+    let attestation = nodes.within(policy.node_pool.as_deref()).attestation(authorized.contract());
     let version = contract.version.to_string();
     let examples = contract.examples.valid.iter().map(|example| Example {
         name: &example.name,
@@ -103,6 +115,12 @@ fn describe(authorized: &Authorized, nodes: &Nodes) -> Reply {
         deterministic: manifest.deterministic,
         solve: format!("/gh/{}:{version}/solve", manifest.definition),
         version,
+        limits: Limits {
+            timeout_sec: policy.manifest_overrides.timeout_sec.unwrap_or(manifest.timeout_sec),
+            request_bytes: manifest.limits.request_bytes,
+            batch_jobs_per_min: policy.rate_limits.batch_jobs_per_min,
+        },
+        bindings: &contract.bindings,
         inputs: &contract.inputs_schema,
         outputs: &contract.outputs_schema,
         examples: examples.collect(),

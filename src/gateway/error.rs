@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use contract::Violation;
-use http::StatusCode;
-use serde::Serialize;
+
+pub use problem::{Meaning, Origin};
 
 use super::stage::Lane;
 use crate::rhino::classify::ComponentError;
@@ -24,6 +24,10 @@ pub enum Error {
     BadQuery { message: String },
     #[error("a service key is needed: send it as `Authorization: Bearer <key>`")]
     Unauthenticated,
+    #[error("this key may not act for another tenant")]
+    TenantForbidden,
+    #[error("the issuer of user tokens cannot be asked for its keys")]
+    IssuerUnreachable { retry_after: Duration },
     #[error("this key may not act for the app `{app_id}`")]
     AppForbidden { app_id: String },
     #[error("the app `{app_id}` may not use the definition `{definition}`")]
@@ -100,28 +104,6 @@ pub enum Error {
     Internal,
 }
 
-/// Whose fault a failure is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Origin {
-    Client,
-    Gateway,
-    Node,
-}
-
-/// What an [`Error`] means to a caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Meaning {
-    pub status: StatusCode,
-    /// The stable word for it, the same in body, log, metric label and docs.
-    pub code: &'static str,
-    pub origin: Origin,
-    /// Whether the same request may succeed later.
-    pub retryable: bool,
-    /// A short sentence that is the same for every failure of this code.
-    pub title: &'static str,
-}
-
 // === impl Error ===
 
 impl Error {
@@ -134,6 +116,10 @@ impl Error {
             Self::BadQuery { .. } => say(400, "bad_query", client, false, "The query does not fit"),
             Self::Unauthenticated => say(401, "unauthenticated", client, false, "A key is needed"),
             Self::AppForbidden { .. } => say(403, "app_forbidden", client, false, "The key does not reach this app"),
+            Self::TenantForbidden => {
+                say(403, "tenant_forbidden", client, false, "The key acts for its own tenant only")
+            }
+            Self::IssuerUnreachable { .. } => say(503, "issuer_unreachable", gateway, true, "Tokens cannot be checked"),
             Self::DefinitionForbidden { .. } => {
                 say(403, "definition_forbidden", client, false, "The app may not use this definition")
             }
@@ -193,6 +179,7 @@ impl Error {
         | Self::NoFreeSlot { retry_after }
         | Self::RateLimited { retry_after, .. }
         | Self::AddressLimited { retry_after }
+        | Self::IssuerUnreachable { retry_after }
         | Self::TooManyWaiters { retry_after } = self
         {
             Some(*retry_after)
@@ -217,8 +204,7 @@ impl Error {
 }
 
 fn say(status: u16, code: &'static str, origin: Origin, retryable: bool, title: &'static str) -> Meaning {
-    let status = StatusCode::from_u16(status).expect("the table holds valid status codes only");
-    Meaning { status, code, origin, retryable, title }
+    Meaning::new(status, code, origin, retryable, title)
 }
 
 fn did_you_mean(similar: Option<&str>) -> String {

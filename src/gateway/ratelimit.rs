@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use contract::policy::Policy;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use problem::whole_seconds;
 use tokio::time::Instant;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::Error;
-use super::rescue::whole_seconds;
 use super::stage::{Authorized, BoxFuture, Caller, Lane, Reply};
 
 pub mod gcra;

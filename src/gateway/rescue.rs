@@ -5,24 +5,16 @@
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use bytes::Bytes;
-use contract::Violation;
 use futures_util::FutureExt as _;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderValue, header};
 use http_body_util::Full;
-use serde::Serialize;
+use problem::Problem;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::Error;
-use super::error::Origin;
-use super::stage::{BoxFuture, Reply, Response, Seen};
-use crate::rhino::classify::ComponentError;
-
-/// The header that tells whose fault an error is.
-const ORIGIN: HeaderName = HeaderName::from_static("x-appserver-error-origin");
+use super::stage::{BoxFuture, Reply, Seen};
 
 pub fn layer<S>() -> impl Layer<S, Service = Rescue<S>> + Clone {
     layer_fn(|inner| Rescue { inner })
@@ -65,66 +57,20 @@ where
     }
 }
 
-/// The problem body (RFC 9457) with this product's own members.
-#[derive(Debug, Serialize)]
-struct Problem<'a> {
-    r#type: String,
-    title: &'static str,
-    status: u16,
-    code: &'static str,
-    detail: String,
-    origin: Origin,
-    retryable: bool,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    violations: &'a [Violation],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [ComponentError],
-}
-
 /// The response for an error.
 pub fn reply(error: &Error, request_id: &str) -> Reply {
     let meaning = error.meaning();
     let problem = Problem {
-        r#type: format!("urn:appserver:error:{}", meaning.code),
-        title: meaning.title,
-        status: meaning.status.as_u16(),
-        code: meaning.code,
+        meaning,
         detail: error.to_string(),
-        origin: meaning.origin,
-        retryable: meaning.retryable,
         request_id,
         violations: error.violations(),
         errors: error.component_errors(),
+        retry_after: error.retry_after(),
     };
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = meaning.status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(ORIGIN, origin_word(meaning.origin));
-    if let Some(wait) = error.retry_after() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
-    }
+    let mut response = problem.response().map(Full::new);
     if let Error::MethodNotAllowed { allowed } = error {
-        headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
-    }
-    if matches!(error, Error::Unauthenticated) {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"appserver\""));
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
     Reply { response, code: meaning.code }
-}
-
-fn origin_word(origin: Origin) -> HeaderValue {
-    HeaderValue::from_static(match origin {
-        Origin::Client => "client",
-        Origin::Gateway => "gateway",
-        Origin::Node => "node",
-    })
-}
-
-/// `Retry-After` knows whole seconds only; rounding up keeps a caller from coming back too early, and 0 would say "at once".
-pub(super) fn whole_seconds(wait: Duration) -> u64 {
-    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }

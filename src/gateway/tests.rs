@@ -50,7 +50,7 @@ pub(super) fn parts() -> Parts {
         registry,
         nodes,
         seats,
-        access: Access::Keys,
+        access: Access::Keys(None),
         flood: flood::Guard::new(100, 100, Vec::new()),
         buckets: ratelimit::Buckets::default(),
         body,

@@ -43,6 +43,8 @@ pub enum Role {
     Service,
     /// A person: the preview lane.
     User,
+    /// A program that does what tenants have queued: the batch lane, for the tenant that it names.
+    Worker,
 }
 
 /// `tenants.json` as it is written.

@@ -2,6 +2,8 @@
 
 // `cfg(test)` always holds here; saying so lets clippy treat every helper below as test code.
 #[cfg(test)]
+mod auth;
+#[cfg(test)]
 mod cache;
 #[cfg(test)]
 mod command;

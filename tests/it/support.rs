@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use appserver::admin::{Admin, Health};
 use appserver::app::{App, Consent};
-use appserver::config::{Auth, AuthMode, Config, Node};
+use appserver::config::{AuthMode, Config, Node};
 use appserver::registry::Registry;
 use serde_json::{Value, json};
 use simnode::Running;
@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The key that tests call with.
 pub(crate) const KEY: &str = "as_test_key";
+/// The key of the role `worker`.
+pub(crate) const WORKER_KEY: &str = "as_worker_key";
 
 /// A gateway that runs until it is dropped or stopped.
 pub(crate) struct TestGateway {
@@ -69,7 +71,7 @@ impl TestGateway {
         let mut config = Config::default();
         config.server.listen.set_port(0);
         config.registry.root = root;
-        config.auth = Auth { mode: if setup.keys { AuthMode::Keys } else { AuthMode::Open } };
+        config.auth.mode = if setup.keys { AuthMode::Keys } else { AuthMode::Open };
         config.probe.interval_sec = 1;
         Self::over(config, setup, folder).await
     }
@@ -216,12 +218,13 @@ impl Answered {
 }
 
 /// Tenants of the tests: `studio` may use every sample app, `kiosk` holds a key that is bound to `sitefit`.
-fn tenants() -> Value {
+pub(crate) fn tenants() -> Value {
     let digest = |key: &str| contract::Digest::of(key).to_string();
     json!({ "tenants": {
         "studio": { "apps": ["sitefit", "yieldcheck", "parking", "daylight"], "keys": [{ "id": "all", "sha256": digest(KEY) }] },
         "kiosk": { "apps": ["sitefit"],
                    "keys": [{ "id": "bound", "sha256": digest("as_kiosk_key"), "app_id": "sitefit", "role": "user" }] },
+        "platform": { "apps": [], "keys": [{ "id": "worker", "sha256": digest(WORKER_KEY), "role": "worker" }] },
     } })
 }
 
