@@ -9,7 +9,7 @@
 //! - [`registry`]: contracts and tenants as one immutable snapshot
 //! - [`seats`]: how many solves of an app run at a time, and who is next
 //! - [`nodes`]: which Rhino.Compute server solves, what each has installed; [`rhino`]: the node's language
-//! - [`admin`]: health and the compat matrix
+//! - [`admin`]: health and the compat matrix; [`governance`]: making an app, publishing a version, moving an alias
 //!
 //! The `contract` crate holds what a version promises; `simnode` stands in for Rhino.Compute.
 
@@ -18,6 +18,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod gateway;
+pub mod governance;
 pub mod nodes;
 pub mod registry;
 pub mod rhino;
