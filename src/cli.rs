@@ -17,6 +17,7 @@ mod inspect;
 mod key;
 mod load;
 mod matrix;
+mod new_app;
 mod node;
 mod schema;
 mod serve;
@@ -50,6 +51,8 @@ enum Command {
     Serve(serve::Args),
     /// Tell what Rhino.Compute will see in a Grasshopper file.
     Inspect(inspect::Args),
+    /// Make an app of a Grasshopper file: its whole folder, checked.
+    NewApp(new_app::Args),
     /// Show which version can be solved on which node, and why not.
     Matrix(matrix::Args),
     /// Show the nodes of a running gateway, drain one, take it back.
@@ -103,6 +106,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Dev(args) => dev::run(&args, config),
         Command::Serve(args) => serve::run(&args, config),
         Command::Inspect(args) => inspect::run(&args, json),
+        Command::NewApp(args) => new_app::run(&args, json, config),
         Command::Matrix(args) => matrix::run(&args, json),
         Command::Node(args) => node::run(&args, json),
         Command::Watch(args) => watch::run(&args, json),

@@ -1,9 +1,17 @@
-//! Letting a version into production: what is wrong with the files of a registry, told before anybody is served by them.
+//! What people do with contracts between Grasshopper and production: make an app, find what is wrong with its files, publish a version, move an
+//! alias.
 //!
-//! Invariant: whatever loading refuses is found by the code that loads; nothing here judges a file a second way.
+//! Invariant: whatever loading refuses is found by the code that loads; nothing here judges a file a second way. What is written appears whole or
+//! not at all, and nothing that is there is overwritten.
 
+pub mod aliases;
 pub mod finding;
+pub mod json;
+pub mod place;
 pub mod render;
+pub mod scaffold;
+pub mod todo;
+pub mod versions;
 
 pub use finding::{Finding, Place, Related, Report, Severity};
 pub use render::Format;

@@ -9,7 +9,7 @@
 //! - [`registry`]: contracts and tenants as one immutable snapshot
 //! - [`seats`]: how many solves of an app run at a time, and who is next
 //! - [`nodes`]: which Rhino.Compute server solves, what each has installed; [`rhino`]: the node's language
-//! - [`admin`]: health and the compat matrix; [`governance`]: what is wrong with a registry's files, before it is served
+//! - [`admin`]: health and the compat matrix; [`governance`]: making an app, checking its files, publishing a version, moving an alias
 //!
 //! The `contract` crate holds what a version promises; `simnode` stands in for Rhino.Compute.
 

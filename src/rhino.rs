@@ -11,5 +11,6 @@
 pub mod answer;
 pub mod classify;
 pub mod client;
+pub mod describe;
 pub mod protocol;
 pub mod values;

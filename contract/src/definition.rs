@@ -27,7 +27,7 @@ pub use archive::{Archive, Format};
 pub use default::{DefaultItem, DefaultTree};
 pub use error::{Place, ReadError, Refusal};
 pub use limits::Limits;
-pub use model::{Definition, Explanation, Input, InputKind, Library, Output, Problem, Script, Severity, Spot};
+pub use model::{Choice, Definition, Explanation, Input, InputKind, Library, Output, Problem, Script, Severity, Spot};
 pub use report::Report;
 
 use archive::Chunk;

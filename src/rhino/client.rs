@@ -151,6 +151,14 @@ impl Client {
         self.call(request, limit).await
     }
 
+    /// Asks what a definition takes and gives; the body is made by [`super::describe::request`].
+    ///
+    /// Cancel safety: dropping it closes the connection and loses nothing.
+    pub async fn describe(&self, body: Bytes, limit: usize) -> Result<Reply, Failure> {
+        let request = self.http.post(self.at("io")).header(CONTENT_TYPE, "application/json").body(body);
+        self.call(request, limit).await
+    }
+
     /// Asks for a small document; `path` without a leading `/`, with its query.
     ///
     /// Cancel safety: dropping it closes the connection and loses nothing.

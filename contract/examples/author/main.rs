@@ -1,6 +1,7 @@
 //! Writes the sample definitions of the registry, as Grasshopper would have saved them.
 //!
-//! `cargo run -p contract --example author -- registry/contracts` overwrites every definition file below that folder.
+//! `cargo run -p contract --example author -- registry/contracts` overwrites every definition file below that folder, and the one
+//! that `new-app --blank` begins with.
 //! The output depends on nothing but this source: no clock, no random ids. A test keeps the files equal to it.
 
 mod definitions;
@@ -12,7 +13,7 @@ fn main() -> ExitCode {
         report(&format_args!("usage: author FOLDER, for instance registry/contracts"));
         return ExitCode::from(2);
     };
-    for definition in definitions::all() {
+    for definition in definitions::all().into_iter().chain([definitions::blank()]) {
         let file = root.join(definition.file);
         let written =
             file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, &definition.bytes));

@@ -5,12 +5,13 @@
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::archive::{Chunk, Value};
 use super::canvas::{Canvas, Object, Origin};
 use super::guids;
-use super::model::Branches;
+use super::model::{Branches, Choice};
 use super::number;
 
 /// The default of an input in compute's own shape: path to items.
@@ -29,7 +30,7 @@ pub struct DefaultTree {
 pub struct DefaultItem {
     /// The .NET type, such as `System.Double`.
     #[serde(rename = "type")]
-    pub type_name: &'static str,
+    pub type_name: Cow<'static, str>,
     /// The value as JSON text.
     pub data: String,
 }
@@ -184,6 +185,16 @@ fn value_list(container: &Chunk) -> Result<Vec<Datum>, Unknown> {
         .collect()
 }
 
+/// Every item of a value list as data of this type; nothing where one of them is more than a plain value.
+pub(super) fn choices(value_list: &Object<'_>, type_name: &str) -> Vec<Choice> {
+    let choice = |item: &Chunk| {
+        let value = literal(item.text("Expression")?.trim())?.cast(type_name)?.item();
+        let value = serde_json::from_str(&value.data).ok()?;
+        Some(Choice { name: item.text("Name").unwrap_or_default().to_owned(), value })
+    };
+    value_list.container.chunks_named("ListItem").map(choice).collect::<Option<_>>().unwrap_or_default()
+}
+
 /// An expression that is a value already.
 fn literal(expression: &str) -> Option<Datum> {
     if let Some(text) = expression.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
@@ -332,7 +343,7 @@ impl Datum {
                 ("Rhino.Geometry.Line", format!(r#"{{"From":{from},"To":{to}}}"#))
             }
         };
-        DefaultItem { type_name, data }
+        DefaultItem { type_name: type_name.into(), data }
     }
 }
 

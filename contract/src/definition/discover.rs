@@ -8,11 +8,12 @@
 
 use super::archive::Chunk;
 use super::canvas::{self, Canvas, Object, Origin};
-use super::default::Defaults;
+use super::default::{self, Defaults};
 use super::guids;
-use super::model::{Input, InputKind, Output, Problem, Severity};
+use super::model::{Choice, Input, InputKind, Output, Problem, Severity};
 use super::problems;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
 
 /// What discovery found, in the order of `/io`.
 #[derive(Debug, Default)]
@@ -28,7 +29,11 @@ struct Discovery<'c, 'a> {
     found: Found,
     input_names: HashSet<String>,
     output_names: HashSet<String>,
+    named_groups: NamedGroups<'a>,
 }
+
+/// The groups with a name of their own that each object is a member of, with their number of members.
+type NamedGroups<'a> = HashMap<Uuid, Vec<(usize, &'a str)>>;
 
 /// Finds inputs and outputs as compute does.
 pub(super) fn discover(canvas: &Canvas<'_>) -> Found {
@@ -38,6 +43,7 @@ pub(super) fn discover(canvas: &Canvas<'_>) -> Found {
         found: Found::default(),
         input_names: HashSet::new(),
         output_names: HashSet::new(),
+        named_groups: named_groups(canvas),
     };
     for object in &canvas.objects {
         if object.contextual_type().is_some() {
@@ -141,6 +147,9 @@ impl<'a> Discovery<'_, 'a> {
             step: slider.and_then(step),
             prompt: contextual.and_then(|_| container.text("Prompt")).map(str::to_owned),
             position: parameter.position(),
+            source: self.source(parameter).map(Object::spot),
+            choices: self.choices(parameter, type_name),
+            groups: self.groups(parameter, named),
         };
         self.found.problems.extend(problems::unfilled(&input, parameter, named));
         self.found.inputs.push(input);
@@ -156,6 +165,35 @@ impl<'a> Discovery<'_, 'a> {
         (slider.component == guids::SLIDER).then(|| slider.container.chunk("Slider"))?
     }
 
+    /// The one object that feeds the parameter, if it is a parameter itself; the parameter where nothing feeds it.
+    fn source<'o>(&'o self, parameter: &'o Object<'a>) -> Option<&'o Object<'a>> {
+        match self.canvas.origins(parameter.container)[..] {
+            [] => Some(parameter).filter(|own| guids::is_control(own.component)),
+            [Origin::Parameter(source)] => Some(source),
+            _ => None,
+        }
+    }
+
+    fn choices(&self, parameter: &Object<'a>, type_name: &str) -> Vec<Choice> {
+        let value_list = self.source(parameter).filter(|source| source.component == guids::VALUE_LIST);
+        value_list.map(|list| default::choices(list, type_name)).unwrap_or_default()
+    }
+
+    /// The named groups around the parameter, what feeds it, or the group that makes it an input.
+    fn groups(&self, parameter: &Object<'a>, named: &Object<'a>) -> Vec<String> {
+        let around = [Some(parameter), self.source(parameter), Some(named)];
+        let mut found: Vec<(usize, &str)> = around
+            .into_iter()
+            .flatten()
+            .filter_map(|object| self.named_groups.get(&object.instance))
+            .flatten()
+            .copied()
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().take(GROUPS).map(|(_, name)| name.to_owned()).collect()
+    }
+
     fn output(&mut self, parameter: &Chunk, name: String, type_name: &str, owner: &Object<'a>, named: &Object<'a>) {
         if !self.output_names.insert(name.clone()) {
             self.found.problems.push(duplicate("output", &name, named));
@@ -169,6 +207,24 @@ impl<'a> Discovery<'_, 'a> {
             position: canvas::position(parameter).or_else(|| owner.position()),
         });
     }
+}
+
+/// Groups around one input that are told.
+const GROUPS: usize = 8;
+
+fn named_groups<'a>(canvas: &Canvas<'a>) -> NamedGroups<'a> {
+    let mut groups = NamedGroups::new();
+    let is_named = |group: &&Object<'_>| {
+        let name = group.nickname;
+        !name.trim().is_empty() && name != group.name && !name.contains("RH_IN") && !name.contains("RH_OUT")
+    };
+    for group in canvas.objects.iter().filter(|object| object.component == guids::GROUP).filter(is_named) {
+        let members = canvas.members(group).count();
+        for member in canvas.members(group) {
+            groups.entry(member.instance).or_default().push((members, group.nickname));
+        }
+    }
+    groups
 }
 
 /// The limits set in a Get Number or Get Integer, where they are not the ends of the type.

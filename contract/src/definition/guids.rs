@@ -19,6 +19,11 @@ pub(super) const VB_SCRIPT: Uuid = uuid!("079bd9bd-54a0-41d4-98af-db999015f63d")
 /// The library id of Grasshopper itself, and of every plug-in that names none.
 pub(super) const NO_LIBRARY: Uuid = Uuid::nil();
 
+/// Whether people set the value of such a parameter on the canvas.
+pub(super) fn is_control(component: Uuid) -> bool {
+    [SLIDER, PANEL, TOGGLE, BUTTON, VALUE_LIST].contains(&component)
+}
+
 /// Contextual parameters of Rhino and their `TypeName`, which is the `ParamType` of `/io`.
 const GETTERS: [(Uuid, &str); 9] = [
     (uuid!("7b36b876-9451-46f5-8220-a200d969cc66"), "Number"),

@@ -87,6 +87,21 @@ pub struct Input {
     pub prompt: Option<String>,
     /// Canvas position, y downwards.
     pub position: Option<[f32; 2]>,
+    /// The slider, toggle, panel or value list whose data is the default, where it is one object.
+    pub source: Option<Spot>,
+    /// What the value list that feeds it offers, in its order; empty where there is none, or where only Grasshopper can tell.
+    pub choices: Vec<Choice>,
+    /// The groups around it that have a name of their own, smallest first. Those that make inputs and outputs are none.
+    pub groups: Vec<String>,
+}
+
+/// One item of a value list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Choice {
+    /// What a person sees.
+    pub name: String,
+    /// In plain JSON, as data of the input's type.
+    pub value: serde_json::Value,
 }
 
 /// An output that `/io` lists.

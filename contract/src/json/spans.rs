@@ -63,6 +63,11 @@ impl<'t> Spans<'t> {
         self.holds(pointer).then(|| self.nearest(pointer).value.clone())
     }
 
+    /// The bytes of the key of the member at `pointer`, quotes included.
+    pub fn key_span(&self, pointer: &str) -> Option<Range<usize>> {
+        self.holds(pointer).then(|| self.nearest(pointer).key.clone())?
+    }
+
     /// Whether there is a value at `pointer`.
     pub fn holds(&self, pointer: &str) -> bool {
         let mut node = Some(&self.root);
@@ -215,6 +220,7 @@ mod tests {
         }
         assert_eq!(spans.names(""), ["a", "c/d", "ab"]);
         assert_eq!(spans.value_span("/c~1d").map(|span| &TEXT[span]), Some("\"x\\\"}\""));
+        assert_eq!(spans.key_span("/c~1d").map(|span| &TEXT[span]), Some("\"c/d\""));
     }
 
     #[test]

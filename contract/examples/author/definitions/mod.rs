@@ -3,6 +3,7 @@
 //! Read a sample first ([`sitefit`]), then [`canvas`], the language; [`write`] turns a canvas into an archive.
 //! The same names give the same ids, so a definition keeps its ids from one version to the next, as a saved copy does.
 
+mod blank;
 mod canvas;
 mod catalogue;
 mod daylight;
@@ -35,6 +36,11 @@ pub(crate) fn all() -> Vec<Definition> {
         ghx("sitefit/1.1.0/sitefit.ghx", &sitefit::v1_1_0()),
         ghx("yieldcheck/1.0.0/yieldcheck.ghx", &yieldcheck::v1_0_0()),
     ]
+}
+
+/// What `new-app --blank` begins with. It lies beside the program's source, not in the registry.
+pub(crate) fn blank() -> Definition {
+    ghx("../../src/governance/scaffold/blank.ghx", &blank::first())
 }
 
 fn ghx(file: &'static str, canvas: &Canvas) -> Definition {
