@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use contract::Contract;
-use contract::policy::Policy;
+use contract::policy::{Describe, Policy};
 use http::{HeaderMap, HeaderName, header};
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
-use super::Error;
+use super::dialect::Dialect;
 use super::route::Asked;
 use super::stage::{Action, BoxFuture, Lane, Ledger, Reply, Routed, Ticket};
+use super::{Error, cors};
 use crate::nodes::Nodes;
 use crate::registry::{App, Release, Role, Snapshot};
 
@@ -77,7 +78,17 @@ where
     }
 
     fn call(&mut self, routed: Routed) -> Self::Future {
+        let (ledger, snapshot) = (Arc::clone(&routed.ticket().ledger), Arc::clone(routed.snapshot()));
+        let origin = cors::origin(routed.headers());
         let authorized = self.authorize(routed);
+        if let Some(origin) = origin {
+            // A caller that was refused before its app was known is still to be told why.
+            let admitted = match &authorized {
+                Ok(authorized) => cors::admits(&authorized.policy, &origin),
+                Err(_) => cors::admitted_anywhere(&snapshot, &origin),
+            };
+            cors::note(&ledger, admitted.then_some(origin));
+        }
         let inner = self.inner.clone();
         Box::pin(async move { inner.oneshot(authorized?).await })
     }
@@ -88,7 +99,10 @@ where
 impl<S> Authorize<S> {
     fn authorize(&self, routed: Routed) -> Result<Authorized, Error> {
         let snapshot = Arc::clone(routed.snapshot());
-        let identity = self.identify(&snapshot, routed.headers())?;
+        let identity = match self.access.identify(&snapshot, routed.headers()) {
+            Ok(identity) => identity,
+            Err(refusal) => described_to_all(&snapshot, &routed).ok_or(refusal)?,
+        };
         let (owner, app) = find(&snapshot, &identity, &routed)?;
         let asked = routed.asked();
         let nodes = self.nodes.within(app.policy.as_ref().and_then(|policy| policy.node_pool.as_deref()));
@@ -112,11 +126,19 @@ impl<S> Authorize<S> {
         let (contract, policy, release) = (Arc::clone(contract), Arc::clone(policy), Arc::clone(release));
         Ok(Authorized { routed, caller, lane, policy, release, contract })
     }
+}
 
-    fn identify(&self, snapshot: &Snapshot, headers: &HeaderMap) -> Result<Identity, Error> {
-        match self.access {
-            Access::Open => Ok(Identity { tenant: "dev".into(), bound: None, lane: Lane::Preview, everywhere: true }),
-            Access::Keys => {
+// === impl Access ===
+
+impl Access {
+    /// Who the credential in the headers says that the caller is.
+    ///
+    /// # Errors
+    /// Where a key is needed, and none that is known was sent.
+    pub fn identify(self, snapshot: &Snapshot, headers: &HeaderMap) -> Result<Identity, Error> {
+        match self {
+            Self::Open => Ok(Identity { tenant: "dev".into(), bound: None, lane: Lane::Preview, everywhere: true }),
+            Self::Keys => {
                 let key =
                     presented(headers).and_then(|key| snapshot.tenants.find(key)).ok_or(Error::Unauthenticated)?;
                 let lane = match key.role {
@@ -130,9 +152,19 @@ impl<S> Authorize<S> {
     }
 }
 
+/// Somebody without a key who asks for a description that the owner's policy gives to all. A key that is wrong opens
+/// nothing, not even that.
+fn described_to_all(snapshot: &Snapshot, routed: &Routed) -> Option<Identity> {
+    let asked = routed.asked();
+    let owner = snapshot.owner(&asked.definition)?;
+    let open = owner.policy.as_ref().is_some_and(|policy| policy.describe == Describe::Public);
+    let nameless = asked.action == Action::Describe && presented(routed.headers()).is_none();
+    (open && nameless).then(|| Identity::anonymous(&owner.app_id))
+}
+
 /// What a credential says.
 #[derive(Debug)]
-struct Identity {
+pub struct Identity {
     tenant: Arc<str>,
     bound: Option<String>,
     lane: Lane,
@@ -142,7 +174,13 @@ struct Identity {
 // === impl Identity ===
 
 impl Identity {
-    fn may_use(&self, snapshot: &Snapshot, app_id: &str) -> bool {
+    /// Nobody, who may look at this one app.
+    pub fn anonymous(app_id: &str) -> Self {
+        Self { tenant: "anonymous".into(), bound: Some(app_id.to_owned()), lane: Lane::Preview, everywhere: true }
+    }
+
+    /// Whether the caller may use an app.
+    pub fn may_use(&self, snapshot: &Snapshot, app_id: &str) -> bool {
         let bound = self.bound.as_deref().is_none_or(|bound| bound == app_id);
         bound && (self.everywhere || snapshot.tenants.may_use(&self.tenant, app_id))
     }
@@ -184,7 +222,7 @@ fn bad_app_header() -> Error {
 }
 
 /// The key in the request: a bearer token, or the header of Rhino.Compute's clients.
-fn presented(headers: &HeaderMap) -> Option<&str> {
+pub fn presented(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -243,6 +281,11 @@ impl Authorized {
     /// Takes the body out, once; what stays is empty.
     pub fn take_body(&mut self) -> super::Body {
         self.routed.take_body()
+    }
+
+    /// Takes out how the request is worded, once.
+    pub fn take_dialect(&mut self) -> Option<Box<dyn Dialect>> {
+        self.routed.take_dialect()
     }
 
     pub fn is_head(&self) -> bool {

@@ -16,9 +16,9 @@ use serde::Serialize;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
-use super::Error;
 use super::error::Origin;
 use super::stage::{BoxFuture, Reply, Response, Seen};
+use super::{Error, cors};
 use crate::rhino::classify::ComponentError;
 
 /// The header that tells whose fault an error is.
@@ -56,7 +56,9 @@ where
                 let _ = ticket.ledger.cause.set("a panic on the request path".to_owned());
                 Err(Error::Internal)
             });
-            let mut reply = result.unwrap_or_else(|error| reply(&error, &ticket.id));
+            let mut reply =
+                result.unwrap_or_else(|error| reply(&error, &ticket.id, ticket.ledger.compat.get().is_some()));
+            cors::write(&ticket.ledger, reply.response.headers_mut());
             if let Some(standing) = ticket.ledger.standing.get() {
                 standing.write(reply.response.headers_mut());
             }
@@ -82,10 +84,29 @@ struct Problem<'a> {
     errors: &'a [ComponentError],
 }
 
-/// The response for an error.
-pub fn reply(error: &Error, request_id: &str) -> Reply {
+/// The same for clients of Rhino.Compute, the Node AppServer and Hops. `errors` are texts for them: Hops fails on objects, so
+/// what components said stands in `components`. The empty lists are what those clients look for in a description or a result.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Compat<'a> {
+    #[serde(flatten)]
+    problem: Problem<'a>,
+    message: String,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    components: &'a [ComponentError],
+    errors: Vec<String>,
+    warnings: [(); 0],
+    values: [(); 0],
+    inputs: [(); 0],
+    outputs: [(); 0],
+    input_names: [(); 0],
+    output_names: [(); 0],
+}
+
+/// The response for an error; `compat` where the caller's client knows errors of Rhino.Compute only.
+pub fn reply(error: &Error, request_id: &str, compat: bool) -> Reply {
     let meaning = error.meaning();
-    let problem = Problem {
+    let mut problem = Problem {
         r#type: format!("urn:appserver:error:{}", meaning.code),
         title: meaning.title,
         status: meaning.status.as_u16(),
@@ -97,7 +118,15 @@ pub fn reply(error: &Error, request_id: &str) -> Reply {
         violations: error.violations(),
         errors: error.component_errors(),
     };
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let body = if matches!(error, Error::StalePointer) {
+        // Hops sends the definition itself when a key is answered by a 500 that it cannot read, as a node answers it.
+        Vec::new()
+    } else if compat {
+        problem.errors = &[];
+        serde_json::to_vec(&compat_of(error, problem)).unwrap_or_default()
+    } else {
+        serde_json::to_vec(&problem).unwrap_or_default()
+    };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = meaning.status;
     let headers = response.headers_mut();
@@ -114,6 +143,26 @@ pub fn reply(error: &Error, request_id: &str) -> Reply {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"appserver\""));
     }
     Reply { response, code: meaning.code }
+}
+
+fn compat_of<'a>(error: &'a Error, problem: Problem<'a>) -> Compat<'a> {
+    let components = error.component_errors();
+    let mut errors: Vec<String> = components.iter().map(ComponentError::text).collect();
+    let named = |violation: &Violation| {
+        let name = violation.pointer.trim_start_matches('/');
+        let separator = if name.is_empty() { "" } else { ": " };
+        format!("{name}{separator}{}", violation.message)
+    };
+    let bad_inputs = matches!(error, Error::BadInputs { .. });
+    // The very first word decides whether Hops rebuilds its inputs.
+    errors.extend(bad_inputs.then(|| error.to_string()));
+    errors.extend(error.violations().iter().map(named));
+    if errors.is_empty() {
+        errors.push(error.to_string());
+    }
+    let message = errors.first().cloned().unwrap_or_default();
+    let [warnings, values, inputs, outputs, input_names, output_names] = [[(); 0]; 6];
+    Compat { problem, message, components, errors, warnings, values, inputs, outputs, input_names, output_names }
 }
 
 fn origin_word(origin: Origin) -> HeaderValue {

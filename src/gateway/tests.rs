@@ -54,6 +54,7 @@ pub(super) fn parts() -> Parts {
         buckets: ratelimit::Buckets::default(),
         body,
         uri_bytes_max: 4096,
+        interpreter: None,
         cache: None,
         timeout_max: Duration::from_mins(1),
     }
@@ -66,6 +67,7 @@ pub(super) fn answer() -> Answer {
         node: "closure".into(),
         rhino: None,
         timings: Timings::default(),
+        trees: None,
     }
 }
 
