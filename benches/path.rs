@@ -95,6 +95,7 @@ fn in_memory(cache: Option<Cache>) -> Front {
         buckets: Buckets::default(),
         uri_bytes_max: 4096,
         body: Bounds::new(1 << 20, 1 << 30, Duration::from_secs(5), 1024),
+        interpreter: None,
         cache,
         timeout_max: Duration::from_mins(1),
     };
@@ -104,6 +105,7 @@ fn in_memory(cache: Option<Cache>) -> Front {
         node: "bench".into(),
         rhino: None,
         timings: Timings::default(),
+        trees: None,
     };
     gateway::path(parts, service_fn(move |_: Seated| std::future::ready(Ok::<_, Error>(answer.clone()))))
 }

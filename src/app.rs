@@ -18,9 +18,11 @@ use self::warm::Warm;
 use crate::admin::metrics::Sources;
 use crate::admin::{self, Admin, operate};
 use crate::config::{self, Address, AdminListen, AuthMode, Config, Secret};
+use crate::faces::{self, Faces};
 use crate::gateway::authorize::Access;
 use crate::gateway::body::Bounds;
 use crate::gateway::cache::{self, Cache, LaneBounds};
+use crate::gateway::dialect::Interpreter;
 use crate::gateway::flood::Guard;
 use crate::gateway::ratelimit::Buckets;
 use crate::gateway::{self, Parts, forward};
@@ -104,6 +106,13 @@ impl App {
             }
         };
         let hooks = hooks(&nodes, &seats);
+        let bounds = Bounds::new(
+            body.bytes_max,
+            body.in_flight_bytes_max,
+            Duration::from_secs(body.grace_sec),
+            body.rate_bytes_per_sec_min,
+        );
+        let interpreter = faces(config, access.clone(), &registry, &nodes, &bounds);
         let parts = Parts {
             metrics: metrics.clone(),
             registry: registry.clone(),
@@ -113,12 +122,8 @@ impl App {
             flood: flood.clone(),
             buckets: buckets.clone(),
             uri_bytes_max: config.server.uri_bytes_max,
-            body: Bounds::new(
-                body.bytes_max,
-                body.in_flight_bytes_max,
-                Duration::from_secs(body.grace_sec),
-                body.rate_bytes_per_sec_min,
-            ),
+            body: bounds,
+            interpreter,
             cache: cache.clone(),
             timeout_max: Duration::from_secs(config.solve.timeout_sec_max),
         };
@@ -302,9 +307,18 @@ fn node_options(config: &Config, key: Option<&Key>) -> Options {
             ..Rules::default()
         },
         warming: config.warm.enabled,
+        keep_trees: config.faces.enabled,
         retries: budget::Rules { percent: config.retry.percent_max, floor: config.retry.floor },
         ..Options::default()
     }
+}
+
+/// What reads the requests of other servers' clients.
+fn faces(config: &Config, access: Access, registry: &Registry, nodes: &Nodes, body: &Bounds) -> Option<Interpreter> {
+    let (registry, nodes, body) = (registry.clone(), nodes.clone(), body.clone());
+    let uri_bytes_max = config.server.uri_bytes_max;
+    let parts = || faces::Parts { registry, nodes, access, body, uri_bytes_max };
+    config.faces.enabled.then(|| Faces::new(parts()) as Interpreter)
 }
 
 fn cache_bounds(config: &Config) -> cache::Bounds {

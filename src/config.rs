@@ -22,6 +22,7 @@ pub struct Config {
     pub auth: Auth,
     pub address: Address,
     pub body: Body,
+    pub faces: Faces,
     pub registry: Registry,
     pub solve: Solve,
     pub cache: Cache,
@@ -50,6 +51,19 @@ pub struct Server {
     pub uri_bytes_max: usize,
     pub write_timeout_sec: u64,
     pub drain_sec: u64,
+}
+
+/// Addresses and bodies of other servers, for clients that exist.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Faces {
+    pub enabled: bool,
+}
+
+impl Default for Faces {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
 }
 
 /// How callers are told apart.

@@ -17,8 +17,10 @@ pub mod answer;
 pub mod authorize;
 pub mod body;
 pub mod cache;
+pub mod cors;
 pub mod deadline;
 pub mod describe;
+pub mod dialect;
 pub mod error;
 pub mod flood;
 pub mod forward;
@@ -49,6 +51,8 @@ pub struct Parts {
     pub body: body::Bounds,
     /// The longest address, path and query together.
     pub uri_bytes_max: usize,
+    /// Reads what other clients send; none where only our own addresses are served.
+    pub interpreter: Option<dialect::Interpreter>,
     /// None where every request is solved for itself.
     pub cache: Option<cache::Cache>,
     /// The longest that any solve may take, whatever its contract says.
@@ -72,6 +76,7 @@ where
         .layer(observe::layer(parts.metrics)) //            Request -> Seen: id, span, access line, latency
         .layer(rescue::layer()) //                          Error -> Reply; nothing above sees an Err
         .layer(flood::layer(parts.flood)) //                Seen -> Seen: no address takes more than its share
+        .layer(dialect::layer(parts.interpreter)) //        Seen -> Seen: what other clients send becomes a request of ours
         .layer(route::layer(parts.registry, parts.uri_bytes_max)) // Seen -> Routed: strict address; pins one snapshot
         .layer(authorize::layer(parts.access, parts.nodes.clone())) // Routed -> Authorized: who asks, may they
         .layer(describe::layer(parts.nodes)) //             GET ends here: what the version promises

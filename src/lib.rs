@@ -17,6 +17,7 @@ pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod faces;
 pub mod gateway;
 pub mod governance;
 pub mod nodes;

@@ -79,6 +79,8 @@ pub struct Options {
     pub retries: budget::Rules,
     /// Whether a version is ready only when its examples have been solved; then somebody must call [`Nodes::warm`].
     pub warming: bool,
+    /// Whether answers keep the node's own data trees beside the outputs.
+    pub keep_trees: bool,
 }
 
 /// One Rhino.Compute server.
@@ -116,6 +118,7 @@ impl Default for Options {
             rules: node::Rules::default(),
             retries: budget::Rules::default(),
             warming: false,
+            keep_trees: false,
         }
     }
 }
@@ -164,6 +167,9 @@ pub struct NodeView {
     pub free: u32,
     /// How many are held by solves past their deadline.
     pub wedged: u32,
+    /// What it has installed, as it last said, by name.
+    #[serde(skip)]
+    pub plugins: Option<std::collections::BTreeMap<String, String>>,
     /// Hash of everything that it has installed, in the normal form of a contract's requirements.
     pub plugins_hash: Option<String>,
     /// What it offers beyond the least.

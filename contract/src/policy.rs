@@ -52,8 +52,12 @@ pub struct Policy {
     /// Whether versions with script components are refused.
     #[serde(default)]
     pub deny_scripts: bool,
+    /// The origins whose pages may call for the app: exact ones, such as `https://studio.example`, or `*` for all.
     #[serde(default)]
     pub cors_origins: Vec<String>,
+    /// Who may ask what the app's versions take and give.
+    #[serde(default)]
+    pub describe: Describe,
     /// Whether limits are only counted, not enforced.
     #[serde(default)]
     pub shadow: bool,
@@ -100,6 +104,17 @@ pub enum CacheScope {
     Tenant,
     /// Every tenant of the app.
     App,
+}
+
+/// Who may read descriptions. Hops sends no key when it asks for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Describe {
+    /// Whoever may use the app.
+    #[default]
+    Keys,
+    /// Everybody.
+    Public,
 }
 
 /// How many may wait for a seat and how long; what is absent is the gateway's default.

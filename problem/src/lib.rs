@@ -50,9 +50,9 @@ pub struct Problem<'p, E> {
     pub retry_after: Option<Duration>,
 }
 
-/// The body, member by member.
+/// The document, member by member, for those who add members of their own.
 #[derive(Debug, Serialize)]
-struct Body<'p, E> {
+pub struct Document<'p, E> {
     r#type: String,
     title: &'static str,
     status: u16,
@@ -96,10 +96,10 @@ impl Origin {
 // === impl Problem ===
 
 impl<E: Serialize> Problem<'_, E> {
-    /// The answer: the document, and the headers that go with every one.
-    pub fn response(&self) -> Response<Bytes> {
+    /// The document as it is told.
+    pub fn document(&self) -> Document<'_, E> {
         let Meaning { status, code, origin, retryable, title } = self.meaning;
-        let body = Body {
+        Document {
             r#type: format!("urn:appserver:error:{code}"),
             title,
             status: status.as_u16(),
@@ -110,8 +110,18 @@ impl<E: Serialize> Problem<'_, E> {
             request_id: self.request_id,
             violations: self.violations,
             errors: self.errors,
-        };
-        let mut response = Response::new(Bytes::from(serde_json::to_vec(&body).unwrap_or_default()));
+        }
+    }
+
+    /// The answer: the document, and the headers that go with every one.
+    pub fn response(&self) -> Response<Bytes> {
+        self.respond(serde_json::to_vec(&self.document()).unwrap_or_default().into())
+    }
+
+    /// The answer with another body, which a client expects that knows no problem documents.
+    pub fn respond(&self, body: Bytes) -> Response<Bytes> {
+        let Meaning { status, origin, .. } = self.meaning;
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::cache::How;
+use super::dialect::Dialect;
 use super::stage::{Authorized, Reply, Response, Served, Solve, Timings};
 use super::validate::CacheUse;
 
@@ -75,8 +76,8 @@ impl Conditions {
 }
 
 /// The response to a solve.
-pub fn reply(solve: &Solve, served: &Served, conditions: &Conditions) -> Reply {
-    let etag = etag(solve, served);
+pub fn reply(solve: &Solve, served: &Served, conditions: &Conditions, dialect: Option<&dyn Dialect>) -> Reply {
+    let etag = etag(solve, served, dialect.map_or("", Dialect::tag));
     let headers = |server_timing| {
         [
             (SERVER_TIMING, server_timing),
@@ -93,6 +94,9 @@ pub fn reply(solve: &Solve, served: &Served, conditions: &Conditions) -> Reply {
         return Reply { response, code: "not_modified" };
     }
     let (contract, answer) = (solve.contract(), &served.answer);
+    if let Some(dialect) = dialect {
+        return text(dialect.answer(contract, answer), "ok", &headers(server_timing));
+    }
     let document = Document {
         app_id: &solve.caller().app_id,
         definition: &contract.manifest.definition,
@@ -113,9 +117,11 @@ pub fn reply(solve: &Solve, served: &Served, conditions: &Conditions) -> Reply {
 
 /// The same for the same outputs and warnings of the same version. The receipt, which is about the request and not about
 /// its answer, is not in it.
-fn etag(solve: &Solve, served: &Served) -> String {
+///
+/// Another wording of them is another representation, and so has another tag.
+fn etag(solve: &Solve, served: &Served, wording: &str) -> String {
     let version = solve.contract().digest.hex();
-    format!("\"{}.{}\"", &version[..16], served.fingerprint.hex())
+    format!("\"{}.{}{wording}\"", &version[..16], served.fingerprint.hex())
 }
 
 fn cache_status(how: How, wish: CacheUse) -> String {
@@ -154,8 +160,12 @@ fn timings(solve: &Solve, served: &Served) -> (Milliseconds, String) {
 
 /// A 200 of JSON.
 pub(super) fn json(body: &impl Serialize, code: &'static str, more: &[(HeaderName, String)]) -> Reply {
-    let bytes = Bytes::from(serde_json::to_vec(body).unwrap_or_default());
-    let mut response = Response::new(Full::new(bytes));
+    text(serde_json::to_vec(body).unwrap_or_default(), code, more)
+}
+
+/// A 200 of a JSON text.
+pub(super) fn text(body: impl Into<Bytes>, code: &'static str, more: &[(HeaderName, String)]) -> Reply {
+    let mut response = Response::new(Full::new(body.into()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

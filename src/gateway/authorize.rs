@@ -9,15 +9,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use contract::Contract;
-use contract::policy::Policy;
+use contract::policy::{Describe, Policy};
 use http::{HeaderMap, HeaderName, header};
 use identity::Verifier;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
-use super::Error;
+use super::dialect::Dialect;
 use super::route::Asked;
 use super::stage::{Action, BoxFuture, Lane, Ledger, Reply, Routed, Ticket};
+use super::{Error, cors};
 use crate::nodes::Nodes;
 use crate::registry::{App, Key, Release, Role, Snapshot};
 
@@ -89,11 +90,30 @@ where
     fn call(&mut self, routed: Routed) -> Self::Future {
         let (access, nodes, inner) = (self.access.clone(), self.nodes.clone(), self.inner.clone());
         Box::pin(async move {
-            let presented = Presented::of(routed.headers())?;
-            let identity = access.identify(presented, Arc::clone(routed.snapshot()), routed.ticket().clone()).await?;
-            inner.oneshot(authorize(identity, &nodes, routed)?).await
+            let (ledger, snapshot) = (Arc::clone(&routed.ticket().ledger), Arc::clone(routed.snapshot()));
+            let origin = cors::origin(routed.headers());
+            let authorized = admit(&access, &nodes, routed).await;
+            if let Some(origin) = origin {
+                // A caller that was refused before its app was known is still to be told why.
+                let admitted = match &authorized {
+                    Ok(authorized) => cors::admits(&authorized.policy, &origin),
+                    Err(_) => cors::admitted_anywhere(&snapshot, &origin),
+                };
+                cors::note(&ledger, admitted.then_some(origin));
+            }
+            inner.oneshot(authorized?).await
         })
     }
+}
+
+/// Cancel safe: whoever leaves while an issuer is asked leaves nothing behind.
+async fn admit(access: &Access, nodes: &Nodes, routed: Routed) -> Result<Authorized, Error> {
+    let (presented, snapshot) = (Presented::of(routed.headers())?, Arc::clone(routed.snapshot()));
+    let identity = match access.identify(presented, Arc::clone(&snapshot), routed.ticket().clone()).await {
+        Ok(identity) => identity,
+        Err(refusal) => described_to_all(&snapshot, &routed).ok_or(refusal)?,
+    };
+    authorize(identity, nodes, routed)
 }
 
 fn authorize(identity: Identity, nodes: &Nodes, routed: Routed) -> Result<Authorized, Error> {
@@ -124,8 +144,17 @@ fn authorize(identity: Identity, nodes: &Nodes, routed: Routed) -> Result<Author
 // === impl Access ===
 
 impl Access {
-    /// What it is given is its own, because it may wait for an issuer's keys.
-    async fn identify(&self, presented: Presented, snapshot: Arc<Snapshot>, ticket: Ticket) -> Result<Identity, Error> {
+    /// Who the credential that was presented says that the caller is. What it is given is its own, because it may wait for an
+    /// issuer's keys.
+    ///
+    /// # Errors
+    /// Where a key or a token is needed, and none that is known was sent.
+    pub async fn identify(
+        &self,
+        presented: Presented,
+        snapshot: Arc<Snapshot>,
+        ticket: Ticket,
+    ) -> Result<Identity, Error> {
         let named = presented.tenant.as_deref();
         let verifier = match self {
             Self::Open => {
@@ -149,6 +178,16 @@ impl Access {
     }
 }
 
+/// Somebody without a key who asks for a description that the owner's policy gives to all. A key that is wrong opens
+/// nothing, not even that.
+fn described_to_all(snapshot: &Snapshot, routed: &Routed) -> Option<Identity> {
+    let asked = routed.asked();
+    let owner = snapshot.owner(&asked.definition)?;
+    let open = owner.policy.as_ref().is_some_and(|policy| policy.describe == Describe::Public);
+    let nameless = asked.action == Action::Describe && presented(routed.headers()).is_none();
+    (open && nameless).then(|| Identity::anonymous(&owner.app_id))
+}
+
 /// Why a token does not do is for the log alone.
 fn refused(error: identity::Error, ticket: &Ticket) -> Error {
     let _ = ticket.ledger.cause.set(error.to_string());
@@ -160,7 +199,7 @@ fn refused(error: identity::Error, ticket: &Ticket) -> Error {
 
 /// What a request says of its caller.
 #[derive(Debug)]
-struct Presented {
+pub struct Presented {
     credential: Option<String>,
     tenant: Option<String>,
 }
@@ -168,7 +207,9 @@ struct Presented {
 // === impl Presented ===
 
 impl Presented {
-    fn of(headers: &HeaderMap) -> Result<Self, Error> {
+    /// # Errors
+    /// Where a header names no tenant that could be.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
         let (credential, tenant) = (presented(headers).map(str::to_owned), named_tenant(headers)?.map(str::to_owned));
         Ok(Self { credential, tenant })
     }
@@ -183,7 +224,7 @@ fn named_tenant(headers: &HeaderMap) -> Result<Option<&str>, Error> {
 
 /// What a credential says.
 #[derive(Debug)]
-struct Identity {
+pub struct Identity {
     tenant: Arc<str>,
     /// The app that a request acts for unless it names another.
     bound: Option<String>,
@@ -213,7 +254,15 @@ impl Identity {
         Self { tenant: user.tenant.into(), bound, only: user.apps, lane: Lane::Preview, everywhere: false }
     }
 
-    fn may_use(&self, snapshot: &Snapshot, app_id: &str) -> bool {
+    /// Nobody, who may look at this one app.
+    pub fn anonymous(app_id: &str) -> Self {
+        let only = Some(BTreeSet::from([app_id.to_owned()]));
+        let bound = Some(app_id.to_owned());
+        Self { tenant: "anonymous".into(), bound, only, lane: Lane::Preview, everywhere: true }
+    }
+
+    /// Whether the caller may use an app.
+    pub fn may_use(&self, snapshot: &Snapshot, app_id: &str) -> bool {
         let opened = self.only.as_ref().is_none_or(|only| only.contains(app_id));
         opened && (self.everywhere || snapshot.tenants.may_use(&self.tenant, app_id))
     }
@@ -255,7 +304,7 @@ fn bad_app_header() -> Error {
 }
 
 /// The key in the request: a bearer token, or the header of Rhino.Compute's clients.
-fn presented(headers: &HeaderMap) -> Option<&str> {
+pub fn presented(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -314,6 +363,11 @@ impl Authorized {
     /// Takes the body out, once; what stays is empty.
     pub fn take_body(&mut self) -> super::Body {
         self.routed.take_body()
+    }
+
+    /// Takes out how the request is worded, once.
+    pub fn take_dialect(&mut self) -> Option<Box<dyn Dialect>> {
+        self.routed.take_dialect()
     }
 
     pub fn is_head(&self) -> bool {

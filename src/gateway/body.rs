@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header;
+use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,6 +16,7 @@ use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::Error;
+use super::dialect::Dialect;
 use super::stage::{Authorized, Body, BoxFuture, Reply};
 
 /// One permit stands for this many bytes: 64 GiB then fit a permit count of 32 bits, and small bodies stay cheap.
@@ -83,11 +84,25 @@ impl Bounds {
 
     /// Cancel safe: a caller that leaves gives its bytes back.
     async fn receive(&self, mut authorized: Authorized) -> Result<Received, Error> {
-        if authorized.headers().contains_key(header::CONTENT_ENCODING) {
-            return Err(Error::UnsupportedEncoding);
-        }
         let limit = self.limit(&authorized);
         let body = authorized.take_body();
+        let (bytes, in_flight) = self.take(authorized.headers(), body, limit).await?;
+        Ok(Received { authorized, bytes, _in_flight: in_flight })
+    }
+
+    /// A body of at most `limit` bytes, and its share of the budget, to be kept for as long as the bytes are.
+    ///
+    /// Cancel safe: a caller that leaves gives its bytes back.
+    pub async fn take(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        limit: u64,
+    ) -> Result<(Bytes, OwnedSemaphorePermit), Error> {
+        if headers.contains_key(header::CONTENT_ENCODING) {
+            return Err(Error::UnsupportedEncoding);
+        }
+        let limit = limit.min(self.bytes_max);
         let size = body.size_hint();
         if size.lower() > limit {
             return Err(Error::BodyTooLarge { limit });
@@ -95,8 +110,7 @@ impl Bounds {
         // A body of unknown size may grow to its limit, so that is what it takes of the budget.
         let expected = size.exact().unwrap_or(limit);
         let in_flight = self.reserve(expected)?;
-        let bytes = self.read(body, limit).await?;
-        Ok(Received { authorized, bytes, _in_flight: in_flight })
+        Ok((self.read(body, limit).await?, in_flight))
     }
 
     fn limit(&self, authorized: &Authorized) -> u64 {
@@ -141,6 +155,11 @@ impl Bounds {
 impl Received {
     pub fn authorized(&self) -> &Authorized {
         &self.authorized
+    }
+
+    /// Takes out how the request is worded, once.
+    pub fn take_dialect(&mut self) -> Option<Box<dyn Dialect>> {
+        self.authorized.take_dialect()
     }
 
     pub fn bytes(&self) -> &Bytes {

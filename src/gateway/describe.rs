@@ -40,9 +40,14 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, authorized: Authorized) -> Self::Future {
+    fn call(&mut self, mut authorized: Authorized) -> Self::Future {
         if authorized.lane().is_none() {
-            let reply = describe(&authorized, &self.nodes);
+            let dialect = authorized.take_dialect();
+            let document = match dialect.and_then(|dialect| dialect.describe(authorized.contract())) {
+                Some(document) => document,
+                None => describe(&authorized, &self.nodes),
+            };
+            let reply = reply(&authorized, document);
             return Box::pin(async move { Ok(reply) });
         }
         let inner = self.inner.clone();
@@ -91,7 +96,7 @@ struct Example<'a> {
     outputs: Option<&'a Map<String, Value>>,
 }
 
-fn describe(authorized: &Authorized, nodes: &Nodes) -> Reply {
+fn describe(authorized: &Authorized, nodes: &Nodes) -> Vec<u8> {
     let contract: &Contract = authorized.contract();
     let (manifest, policy) = (&contract.manifest, authorized.policy());
     let attestation = nodes.within(policy.node_pool.as_deref()).attestation(authorized.contract());
@@ -125,8 +130,11 @@ fn describe(authorized: &Authorized, nodes: &Nodes) -> Reply {
         outputs: &contract.outputs_schema,
         examples: examples.collect(),
     };
-    let bytes = serde_json::to_vec(&description).unwrap_or_default();
-    let etag = format!("\"{}\"", Digest::of(&bytes));
+    serde_json::to_vec(&description).unwrap_or_default()
+}
+
+fn reply(authorized: &Authorized, document: Vec<u8>) -> Reply {
+    let etag = format!("\"{}\"", Digest::of(&document));
     let known = authorized.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     if known.is_some_and(|known| known.split(',').any(|tag| matches!(tag.trim(), "*") || tag.trim() == etag)) {
         let mut response = Response::new(Full::default());
@@ -136,5 +144,5 @@ fn describe(authorized: &Authorized, nodes: &Nodes) -> Reply {
         }
         return Reply { response, code: "not_modified" };
     }
-    answer::json(&description, "ok", &[(header::ETAG, etag), (header::CACHE_CONTROL, "private, no-cache".to_owned())])
+    answer::text(document, "ok", &[(header::ETAG, etag), (header::CACHE_CONTROL, "private, no-cache".to_owned())])
 }

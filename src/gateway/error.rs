@@ -22,7 +22,15 @@ pub enum Error {
     MethodNotAllowed { allowed: &'static str },
     #[error("{message}")]
     BadQuery { message: String },
-    #[error("a service key is needed: send it as `Authorization: Bearer <key>`")]
+    #[error("{what} is denied by the policy `{policy}`{help}")]
+    PolicyDenied { what: &'static str, policy: &'static str, help: &'static str },
+    #[error("this address was closed: {0}")]
+    Gone(&'static str),
+    #[error("no published definition has this key")]
+    StalePointer,
+    #[error("Bad inputs")]
+    BadInputs { violations: Vec<Violation> },
+    #[error("a service key is needed: send it as `Authorization: Bearer <key>` or as `RhinoComputeKey: <key>`")]
     Unauthenticated,
     #[error("this key may not act for another tenant")]
     TenantForbidden,
@@ -114,6 +122,10 @@ impl Error {
             Self::UnknownRoute => say(404, "unknown_route", client, false, "There is nothing here"),
             Self::MethodNotAllowed { .. } => say(405, "method_not_allowed", client, false, "The method does not fit"),
             Self::BadQuery { .. } => say(400, "bad_query", client, false, "The query does not fit"),
+            Self::PolicyDenied { .. } => say(403, "policy_denied", client, false, "A policy denies this"),
+            Self::Gone(_) => say(410, "gone", client, false, "This is closed"),
+            Self::StalePointer => say(500, "stale_pointer", client, false, "The key is not known any more"),
+            Self::BadInputs { .. } => say(500, "bad_inputs", client, false, "The sheet is out of date"),
             Self::Unauthenticated => say(401, "unauthenticated", client, false, "A key is needed"),
             Self::AppForbidden { .. } => say(403, "app_forbidden", client, false, "The key does not reach this app"),
             Self::TenantForbidden => {
@@ -190,7 +202,10 @@ impl Error {
 
     /// What exactly does not fit, by JSON pointer.
     pub fn violations(&self) -> &[Violation] {
-        if let Self::InvalidInputs { violations, .. } | Self::UnknownMember { violations } = self {
+        if let Self::InvalidInputs { violations, .. }
+        | Self::UnknownMember { violations }
+        | Self::BadInputs { violations } = self
+        {
             violations
         } else {
             &[]

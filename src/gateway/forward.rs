@@ -110,6 +110,7 @@ fn answer(contract: &Contract, solved: Solved, queue: Duration) -> Result<Answer
         node: solved.node,
         rhino: solved.rhino.map(Into::into),
         timings: Timings { queue, node: solved.elapsed },
+        trees: solved.trees.map(Into::into),
     })
 }
 

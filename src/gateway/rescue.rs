@@ -6,15 +6,19 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
+use contract::Violation;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, header};
 use http_body_util::Full;
-use problem::Problem;
+use problem::{Document, Problem};
+use serde::Serialize;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
-use super::Error;
 use super::stage::{BoxFuture, Reply, Seen};
+use super::{Error, cors};
+use crate::rhino::classify::ComponentError;
 
 pub fn layer<S>() -> impl Layer<S, Service = Rescue<S>> + Clone {
     layer_fn(|inner| Rescue { inner })
@@ -48,7 +52,9 @@ where
                 let _ = ticket.ledger.cause.set("a panic on the request path".to_owned());
                 Err(Error::Internal)
             });
-            let mut reply = result.unwrap_or_else(|error| reply(&error, &ticket.id));
+            let mut reply =
+                result.unwrap_or_else(|error| reply(&error, &ticket.id, ticket.ledger.compat.get().is_some()));
+            cors::write(&ticket.ledger, reply.response.headers_mut());
             if let Some(standing) = ticket.ledger.standing.get() {
                 standing.write(reply.response.headers_mut());
             }
@@ -57,8 +63,27 @@ where
     }
 }
 
-/// The response for an error.
-pub fn reply(error: &Error, request_id: &str) -> Reply {
+/// The problem for clients of Rhino.Compute, the Node AppServer and Hops. `errors` are texts for them: Hops fails on objects, so
+/// what components said stands in `components`. The empty lists are what those clients look for in a description or a result.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Compat<'a> {
+    #[serde(flatten)]
+    problem: Document<'a, ComponentError>,
+    message: String,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    components: &'a [ComponentError],
+    errors: Vec<String>,
+    warnings: [(); 0],
+    values: [(); 0],
+    inputs: [(); 0],
+    outputs: [(); 0],
+    input_names: [(); 0],
+    output_names: [(); 0],
+}
+
+/// The response for an error; `compat` where the caller's client knows errors of Rhino.Compute only.
+pub fn reply(error: &Error, request_id: &str, compat: bool) -> Reply {
     let meaning = error.meaning();
     let problem = Problem {
         meaning,
@@ -68,9 +93,39 @@ pub fn reply(error: &Error, request_id: &str) -> Reply {
         errors: error.component_errors(),
         retry_after: error.retry_after(),
     };
-    let mut response = problem.response().map(Full::new);
+    let response = if matches!(error, Error::StalePointer) {
+        // Hops sends the definition itself when a key is answered by a 500 that it cannot read, as a node answers it.
+        problem.respond(Bytes::new())
+    } else if compat {
+        let plain = Problem { errors: &[], detail: problem.detail.clone(), ..problem };
+        let body = serde_json::to_vec(&compat_of(error, plain.document())).unwrap_or_default();
+        plain.respond(body.into())
+    } else {
+        problem.response()
+    };
+    let mut response = response.map(Full::new);
     if let Error::MethodNotAllowed { allowed } = error {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
     Reply { response, code: meaning.code }
+}
+
+fn compat_of<'a>(error: &'a Error, problem: Document<'a, ComponentError>) -> Compat<'a> {
+    let components = error.component_errors();
+    let mut errors: Vec<String> = components.iter().map(ComponentError::text).collect();
+    let named = |violation: &Violation| {
+        let name = violation.pointer.trim_start_matches('/');
+        let separator = if name.is_empty() { "" } else { ": " };
+        format!("{name}{separator}{}", violation.message)
+    };
+    let bad_inputs = matches!(error, Error::BadInputs { .. });
+    // The very first word decides whether Hops rebuilds its inputs.
+    errors.extend(bad_inputs.then(|| error.to_string()));
+    errors.extend(error.violations().iter().map(named));
+    if errors.is_empty() {
+        errors.push(error.to_string());
+    }
+    let message = errors.first().cloned().unwrap_or_default();
+    let [warnings, values, inputs, outputs, input_names, output_names] = [[(); 0]; 6];
+    Compat { problem, message, components, errors, warnings, values, inputs, outputs, input_names, output_names }
 }

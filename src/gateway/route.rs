@@ -10,8 +10,9 @@ use http::{HeaderMap, Method, Uri, Version, header};
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
-use super::Error;
+use super::dialect::Dialect;
 use super::stage::{BoxFuture, Lane, Reply, Request, Seen, Ticket, full};
+use super::{Error, cors};
 use crate::registry::{Registry, Snapshot};
 
 const NAME_BYTES_MAX: usize = 128;
@@ -23,6 +24,7 @@ pub struct Routed {
     ticket: Ticket,
     snapshot: Arc<Snapshot>,
     asked: Asked,
+    dialect: Option<Box<dyn Dialect>>,
 }
 
 /// What the address asks for.
@@ -66,12 +68,17 @@ where
     }
 
     fn call(&mut self, seen: Seen) -> Self::Future {
-        let (http, ticket) = seen.into_parts();
-        let checked = check_host(&http).and_then(|()| check_length(http.uri(), self.uri_bytes_max));
+        let (http, ticket, pinned, dialect) = seen.into_parts();
+        let checked = well_formed(&http, self.uri_bytes_max);
+        let snapshot = pinned.unwrap_or_else(|| self.registry.current());
+        if checked.is_ok()
+            && let Some(reply) = cors::preflight(&http, &snapshot)
+        {
+            return Box::pin(std::future::ready(Ok(reply)));
+        }
         let asked = checked.and_then(|()| ask(http.method(), http.uri())).and_then(|asked| no_upgrade(&http, asked));
-        let snapshot = self.registry.current();
         let inner = self.inner.clone();
-        Box::pin(async move { inner.oneshot(Routed { http, ticket, snapshot, asked: asked? }).await })
+        Box::pin(async move { inner.oneshot(Routed { http, ticket, snapshot, asked: asked?, dialect }).await })
     }
 }
 
@@ -98,9 +105,19 @@ impl Routed {
         std::mem::replace(self.http.body_mut(), full(Bytes::new()))
     }
 
+    /// Takes out how the request is worded, once.
+    pub fn take_dialect(&mut self) -> Option<Box<dyn Dialect>> {
+        self.dialect.take()
+    }
+
     pub fn is_head(&self) -> bool {
         self.http.method() == Method::HEAD
     }
+}
+
+/// What every address must keep, whatever it means: one host, and a length within `uri_bytes_max`.
+pub fn well_formed(http: &Request, uri_bytes_max: usize) -> Result<(), Error> {
+    check_host(http).and_then(|()| check_length(http.uri(), uri_bytes_max))
 }
 
 /// HTTP/1.1 needs exactly one well-formed `Host`, and it must agree with an absolute target (RFC 9112, 3.2).
@@ -151,7 +168,8 @@ fn ask(method: &Method, uri: &Uri) -> Result<Asked, Error> {
     Ok(Asked { definition: definition.to_owned(), version: version.to_owned(), action })
 }
 
-fn is_name(word: &str) -> bool {
+/// Whether a definition, a version or an alias may be called so.
+pub fn is_name(word: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&word.len())
         && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }

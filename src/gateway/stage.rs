@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use contract::digest::Digest;
+use http::HeaderValue;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::value::RawValue;
@@ -58,6 +59,8 @@ pub struct Answer {
     /// The Rhino version of that node, where it is known.
     pub rhino: Option<Arc<str>>,
     pub timings: Timings,
+    /// The node's own data trees of the declared outputs, as a JSON list, where somebody may be answered with them.
+    pub trees: Option<Arc<RawValue>>,
 }
 
 /// Where the time of a solve went.
@@ -84,6 +87,10 @@ pub struct Ledger {
     pub standing: OnceLock<super::ratelimit::Standing>,
     /// The code with which a policy that is not in `shadow` would have refused.
     pub would_refuse: OnceLock<&'static str>,
+    /// Set where the caller's client knows errors of Rhino.Compute only: the problem then has its members, too.
+    pub compat: OnceLock<()>,
+    /// The page from whose origin the request came, where it may read the answer; none where it may not.
+    pub origin: OnceLock<Option<HeaderValue>>,
     /// What went wrong on our side, in words for the log only.
     pub cause: OnceLock<String>,
 }

@@ -55,6 +55,7 @@ pub(super) fn parts() -> Parts {
         buckets: ratelimit::Buckets::default(),
         body,
         uri_bytes_max: 4096,
+        interpreter: None,
         cache: None,
         timeout_max: Duration::from_mins(1),
     }
@@ -67,6 +68,7 @@ pub(super) fn answer() -> Answer {
         node: "closure".into(),
         rhino: None,
         timings: Timings::default(),
+        trees: None,
     }
 }
 

@@ -15,6 +15,7 @@ use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::cache::Course;
+use super::dialect::Dialect;
 use super::stage::{Authorized, BoxFuture, Caller, Lane, Received, Reply, Served, Ticket};
 use super::{Error, answer};
 
@@ -78,24 +79,24 @@ where
     fn call(&mut self, received: Received) -> Self::Future {
         let inner = self.inner.clone();
         Box::pin(async move {
-            let solve = validate(&received)?;
+            let mut received = received;
+            let mut dialect = received.take_dialect();
+            let solve = validate(&received, dialect.as_deref_mut())?;
             let conditions = answer::Conditions::of(received.authorized());
             drop(received);
             let served = inner.oneshot(solve.clone()).await?;
-            Ok(answer::reply(&solve, &served.into(), &conditions))
+            Ok(answer::reply(&solve, &served.into(), &conditions, dialect.as_deref()))
         })
     }
 }
 
-fn validate(received: &Received) -> Result<Solve, Error> {
+fn validate(received: &Received, dialect: Option<&mut (dyn Dialect + 'static)>) -> Result<Solve, Error> {
     let authorized = received.authorized();
     let contract = authorized.contract();
-    let bad_json = |message: String| Error::BadJson { message };
-    let parsed =
-        json::parse(received.bytes(), &json::Limits::default()).map_err(|error| bad_json(error.to_string()))?;
-    let Value::Object(mut body) = parsed else { return Err(bad_json("a solve is an object".to_owned())) };
-    check_members(&body, authorized)?;
-    let inputs = body.remove("inputs").unwrap_or_else(|| Value::Object(Map::new()));
+    let inputs = match dialect {
+        Some(dialect) => dialect.inputs(contract)?,
+        None => own_inputs(received)?,
+    };
     let inputs = contract.check_inputs(&inputs).map_err(|violations| Error::InvalidInputs {
         definition: contract.manifest.definition.clone(),
         version: contract.version.to_string(),
@@ -113,6 +114,16 @@ fn validate(received: &Received) -> Result<Solve, Error> {
         cache_use: cache_use(authorized.headers()),
         course: Course::default(),
     })
+}
+
+/// The inputs of a body of our own.
+fn own_inputs(received: &Received) -> Result<Value, Error> {
+    let bad_json = |message: String| Error::BadJson { message };
+    let parsed =
+        json::parse(received.bytes(), &json::Limits::default()).map_err(|error| bad_json(error.to_string()))?;
+    let Value::Object(mut body) = parsed else { return Err(bad_json("a solve is an object".to_owned())) };
+    check_members(&body, received.authorized())?;
+    Ok(body.remove("inputs").unwrap_or_else(|| Value::Object(Map::new())))
 }
 
 /// The members beside the inputs: known ones only, and in agreement with the address and the credential.

@@ -178,6 +178,7 @@ impl Entry {
             slots: self.slots.total(),
             free: self.free(Instant::now()),
             wedged: self.slots.wedged(),
+            plugins: installed.map(|installed| installed.set.plugins.clone()),
             plugins_hash: installed.map(|installed| installed.hash().to_string()),
             features: self.features,
         }

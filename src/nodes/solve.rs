@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::{Contract, Inputs};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
@@ -15,7 +16,7 @@ use super::budget::Budget;
 use super::roster::Peer;
 use super::state::{Grant, Shared};
 use super::table::Want;
-use crate::rhino::answer::Mismatch;
+use crate::rhino::answer::{self, Mismatch};
 use crate::rhino::classify::{self, ComponentError, Fault, Nonsense, Outcome, Sent};
 use crate::rhino::client;
 use crate::rhino::protocol::{InputError, Prepared, Source};
@@ -37,8 +38,10 @@ pub struct Running {
 }
 
 /// A solve that went well: every declared output, in its declared shape.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Solved {
+    /// Data trees of the declared outputs as the node spelled them, where they were asked for.
+    pub trees: Option<Box<RawValue>>,
     /// Declared outputs by the callers' names. Not yet checked against the outputs' schema.
     pub outputs: Map<String, Value>,
     /// What components had to say without failing.
@@ -427,7 +430,10 @@ impl Exchange {
                 let rhino = self.shared.read(|table| {
                     table.entry(self.peer.id).installed.as_ref().map(|(_, installed)| installed.set.rhino.clone())
                 });
+                let keep = self.shared.options.keep_trees;
+                let trees = keep.then(|| answer::worded(&answer.trees, self.prepared.outputs()));
                 Ok(Solved {
+                    trees,
                     outputs,
                     warnings: answer.warnings,
                     node: Arc::clone(&self.peer.name),

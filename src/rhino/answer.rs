@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use contract::bindings::{Access, Type};
@@ -102,6 +104,27 @@ impl Answer {
         }
         Ok(outputs)
     }
+}
+
+/// One tree in the words of the node.
+#[derive(Serialize)]
+struct Worded<'a> {
+    #[serde(rename = "ParamName")]
+    name: &'a str,
+    #[serde(rename = "InnerTree", serialize_with = "in_order")]
+    branches: &'a BTreeMap<Path, Vec<Item>>,
+}
+
+/// Branches in Grasshopper's order, which is not that of the spelling of their paths.
+fn in_order<S: serde::Serializer>(branches: &BTreeMap<Path, Vec<Item>>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(branches.iter().map(|(path, items)| (path.to_string(), items)))
+}
+
+/// Trees as the node spelled them, as a JSON list; those of these outputs only, in the order of the answer.
+pub fn worded(trees: &[Tree], ports: &[Port]) -> Box<RawValue> {
+    let declared = trees.iter().filter(|tree| ports.iter().any(|port| port.gh == tree.name));
+    let declared: Vec<_> = declared.map(|tree| Worded { name: &tree.name, branches: &tree.branches }).collect();
+    serde_json::value::to_raw_value(&declared).expect("names and texts always have a JSON form")
 }
 
 impl Tree {

@@ -289,6 +289,14 @@ impl ComponentError {
         Self::split(text).unwrap_or_else(|| Self { message: text.to_owned(), component: None, guid: None })
     }
 
+    /// The text as Rhino.Compute writes it: what [`Self::read`] takes apart.
+    pub fn text(&self) -> String {
+        match (&self.component, &self.guid) {
+            (Some(component), Some(guid)) => format!("{}: component \"{component}\" ({guid})", self.message),
+            _ => self.message.clone(),
+        }
+    }
+
     fn split(text: &str) -> Option<Self> {
         let (rest, guid) = text.strip_suffix(')')?.rsplit_once("\" (")?;
         let guid = Uuid::try_parse(guid).ok()?;

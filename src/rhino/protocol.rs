@@ -103,6 +103,13 @@ impl Serialize for Branches {
     }
 }
 
+/// A definition's bytes as `algo` carries them, and the key under which a node that has seen them keeps them.
+pub fn algo_and_pointer(definition: &[u8]) -> (String, String) {
+    let algo = STANDARD.encode(definition);
+    let pointer = pointer(&algo);
+    (algo, pointer)
+}
+
 impl Prepared {
     /// For a version of the registry: names and types from its bindings, and from its definition how a text travels.
     pub fn of(contract: &Contract) -> Self {
@@ -127,8 +134,7 @@ impl Prepared {
 
     /// Encodes the definition and computes its key. Costs time and memory in proportion to the file.
     pub fn new(parts: Parts<'_>) -> Self {
-        let algo = STANDARD.encode(parts.definition);
-        let pointer = pointer(&algo);
+        let (algo, pointer) = algo_and_pointer(parts.definition);
         let tail = format!(
             concat!(
                 r#","absolutetolerance":{},"angletolerance":{},"modelunits":{},"#,
@@ -195,7 +201,7 @@ impl fmt::Debug for Prepared {
 }
 
 /// Raw for a group around a Text parameter; panels and contextual inputs decode what they get.
-fn text_form(definition: &Definition, name: &str) -> TextForm {
+pub fn text_form(definition: &Definition, name: &str) -> TextForm {
     let input = definition.inputs.iter().find(|input| input.name == name);
     let raw = input.is_some_and(|input| input.kind == InputKind::Group && input.component == TEXT);
     if raw { TextForm::Raw } else { TextForm::Json }

@@ -331,7 +331,7 @@ fn intervals(kind: Type) -> &'static [(&'static str, &'static str)] {
 }
 
 /// The .NET type that a value of this kind is sent as.
-fn net_type(kind: Type) -> &'static str {
+pub fn net_type(kind: Type) -> &'static str {
     match kind {
         Type::Number => "System.Double",
         Type::Integer => "System.Int32",

@@ -8,6 +8,8 @@ mod cache;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod faces;
+#[cfg(test)]
 mod health;
 #[cfg(test)]
 mod http;

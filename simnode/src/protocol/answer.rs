@@ -7,6 +7,7 @@ use crate::tree::Tree;
 use contract::definition::{Input, Output};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
@@ -66,7 +67,8 @@ struct IoInput<'a> {
     at_least: i32,
     at_most: i32,
     tree_access: bool,
-    default: serde_json::Value,
+    /// As text, so that its members keep their order.
+    default: Box<RawValue>,
     minimum: Option<f64>,
     maximum: Option<f64>,
     name: &'a str,
@@ -129,9 +131,9 @@ pub(crate) fn cache_name(body: &[u8]) -> String {
 
 fn io_input<'a>(loaded: &'a Loaded, input: &'a Input, settings: &Settings) -> IoInput<'a> {
     let default = match &input.default {
-        Some(default) => serde_json::to_value(default),
+        Some(default) => to_raw_value(default),
         // Only the graph can tell. Compute names the parameter's class here, which nobody reads.
-        None => serde_json::to_value(OutputTree {
+        None => to_raw_value(&OutputTree {
             name: &input.type_name,
             branches: branches(&loaded.default_of(input, settings).unwrap_or_default(), input.type_name == "Curve"),
         }),
@@ -141,7 +143,7 @@ fn io_input<'a>(loaded: &'a Loaded, input: &'a Input, settings: &Settings) -> Io
         at_least: input.at_least,
         at_most: input.at_most,
         tree_access: input.tree,
-        default: default.unwrap_or_default(),
+        default: default.expect("trees of texts always have a JSON form"),
         minimum: input.minimum,
         maximum: input.maximum,
         name: &input.name,

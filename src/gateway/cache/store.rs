@@ -179,7 +179,8 @@ impl<V> moka::Expiry<Digest, Arc<Kept<V>>> for Until {
 impl Keep for Answer {
     fn bytes(&self) -> u64 {
         let warnings = self.warnings.iter().map(|warning| warning.len() + size_of::<String>());
-        (self.outputs.get().len() + warnings.sum::<usize>()) as u64
+        let trees = self.trees.as_ref().map_or(0, |trees| trees.get().len());
+        (trees + self.outputs.get().len() + warnings.sum::<usize>()) as u64
     }
 
     fn fingerprint(&self) -> Digest {
@@ -217,6 +218,7 @@ mod tests {
             node: "test".into(),
             rhino: None,
             timings: Timings::default(),
+            trees: None,
         }
     }
 
