@@ -11,8 +11,12 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Flags, ProcessEnvironment, Settings};
 
+mod breaking;
+mod can_roll;
 mod config_command;
 mod dev;
+mod diff;
+mod findings;
 mod inspect;
 mod key;
 mod load;
@@ -48,6 +52,12 @@ enum Command {
     Dev(dev::Args),
     /// Run the gateway.
     Serve(serve::Args),
+    /// Tell what a version breaks for the callers of another, and whether its number says so.
+    Breaking(breaking::Args),
+    /// Tell whether an alias may move to a version.
+    CanRoll(can_roll::Args),
+    /// Tell what differs between two versions or two Grasshopper files, in meaning.
+    Diff(diff::Args),
     /// Tell what Rhino.Compute will see in a Grasshopper file.
     Inspect(inspect::Args),
     /// Show which version can be solved on which node, and why not.
@@ -102,6 +112,9 @@ pub fn run(cli: Cli) -> Exit {
     let outcome = match cli.command.unwrap_or_else(|| Command::Dev(dev::Args::default())) {
         Command::Dev(args) => dev::run(&args, config),
         Command::Serve(args) => serve::run(&args, config),
+        Command::Breaking(args) => breaking::run(&args, json, config),
+        Command::CanRoll(args) => can_roll::run(&args, json, config),
+        Command::Diff(args) => diff::run(&args, json, config),
         Command::Inspect(args) => inspect::run(&args, json),
         Command::Matrix(args) => matrix::run(&args, json),
         Command::Node(args) => node::run(&args, json),
