@@ -6,6 +6,8 @@ mod cache;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod governance;
+#[cfg(test)]
 mod health;
 #[cfg(test)]
 mod http;
