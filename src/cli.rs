@@ -11,8 +11,12 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Flags, ProcessEnvironment, Settings};
 
+mod breaking;
+mod can_roll;
 mod config_command;
 mod dev;
+mod diff;
+mod findings;
 mod inspect;
 mod key;
 mod load;
@@ -49,6 +53,12 @@ enum Command {
     Dev(dev::Args),
     /// Run the gateway.
     Serve(serve::Args),
+    /// Tell what a version breaks for the callers of another, and whether its number says so.
+    Breaking(breaking::Args),
+    /// Tell whether an alias may move to a version.
+    CanRoll(can_roll::Args),
+    /// Tell what differs between two versions or two Grasshopper files, in meaning.
+    Diff(diff::Args),
     /// Tell what Rhino.Compute will see in a Grasshopper file.
     Inspect(inspect::Args),
     /// Make an app of a Grasshopper file: its whole folder, checked.
@@ -105,6 +115,9 @@ pub fn run(cli: Cli) -> Exit {
     let outcome = match cli.command.unwrap_or_else(|| Command::Dev(dev::Args::default())) {
         Command::Dev(args) => dev::run(&args, config),
         Command::Serve(args) => serve::run(&args, config),
+        Command::Breaking(args) => breaking::run(&args, json, config),
+        Command::CanRoll(args) => can_roll::run(&args, json, config),
+        Command::Diff(args) => diff::run(&args, json, config),
         Command::Inspect(args) => inspect::run(&args, json),
         Command::NewApp(args) => new_app::run(&args, json, config),
         Command::Matrix(args) => matrix::run(&args, json),

@@ -5,10 +5,15 @@
 //! not at all, and nothing that is there is overwritten.
 
 pub mod aliases;
+pub mod breaking;
+pub mod can_roll;
+pub mod difference;
 pub mod finding;
+pub mod git;
 pub mod json;
 pub mod place;
 pub mod render;
+pub mod revision;
 pub mod scaffold;
 pub mod todo;
 pub mod versions;

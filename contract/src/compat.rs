@@ -8,7 +8,7 @@ mod bump;
 mod goldens;
 mod members;
 mod proof;
-mod rules;
+pub mod rules;
 mod sample;
 mod shape;
 mod terms;

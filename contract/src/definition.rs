@@ -8,6 +8,7 @@ pub mod archive;
 mod canvas;
 mod clusters;
 mod default;
+pub mod diff;
 mod discover;
 mod error;
 mod explain;

@@ -54,7 +54,8 @@ fn from_folder(root: PathBuf) -> anyhow::Result<Health> {
     Ok(Health::of(&registry, &nodes))
 }
 
-async fn ask(url: &str) -> anyhow::Result<Health> {
+/// What the gateway says of its versions and nodes.
+pub(super) async fn ask(url: &str) -> anyhow::Result<Health> {
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
     let url = format!("{}/health/registry?format=json", url.trim_end_matches('/'));
     let answer = client.get(&url).send().await.with_context(|| format!("cannot reach {url}"))?;

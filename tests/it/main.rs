@@ -10,6 +10,8 @@ mod command;
 #[cfg(test)]
 mod faces;
 #[cfg(test)]
+mod governance;
+#[cfg(test)]
 mod health;
 #[cfg(test)]
 mod http;

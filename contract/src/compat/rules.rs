@@ -19,7 +19,7 @@ pub struct Rule {
 
 macro_rules! rules {
     ($($name:ident $word:literal $needs:ident $says:literal $help:literal)*) => {
-        $(pub(super) const $name: Rule = Rule { word: $word, needs: Bump::$needs, says: $says, help: $help };)*
+        $(pub const $name: Rule = Rule { word: $word, needs: Bump::$needs, says: $says, help: $help };)*
 
         /// Every rule: inputs, outputs, then what a version asks and promises as a whole.
         pub const RULES: &[Rule] = &[$($name),*];
@@ -210,6 +210,9 @@ rules! {
     GOLDEN_LOST "golden_lost" Patch
         "No example of the new version has these inputs, so nobody sees whether their result drifts."
         "take the old version's example over"
+    BUMP_TOO_SMALL "bump_too_small" Patch
+        "The version number announces less than what changed, so callers who follow it are not warned."
+        "publish under the version that is named"
     VERSION_CHANGED "version_changed" Patch
         "A published version never changes: gateways refuse the new content and keep serving the old."
         "publish the change under a version of its own"

@@ -269,6 +269,8 @@ impl Hints {
         }
         let names = get("propertyNames").into_iter().filter_map(|names| names.get("pattern")?.as_str());
         let mut others: Vec<String> = names.filter_map(|pattern| text::matching(pattern, 1)).collect();
+        // The next name of such a pattern: another branch of a tree.
+        others.extend(others.clone().iter().map(|name| name.replace('0', "1")));
         others.push("other".to_owned());
         let open = get("additionalProperties").into_iter().find(|schema| schema.is_object());
         for name in others {

@@ -88,7 +88,8 @@ impl Values<'_> {
             return None;
         }
         let proof = proof([&ours, &theirs], [our_shape.as_ref(), their_shape.as_ref()]);
-        let witnesses = self.witnesses(receiver, &proof, [&ours, &theirs]);
+        let schemas = [Some(&ours), Some(&theirs), our_shape.as_ref(), their_shape.as_ref()];
+        let witnesses = self.witnesses(receiver, &proof, &schemas);
         (proof != Proof::Contained || !witnesses.is_empty()).then_some(Loss { proof, witnesses })
     }
 
@@ -98,14 +99,14 @@ impl Values<'_> {
     }
 
     /// The simplest value for each keyword that refuses one.
-    fn witnesses(&self, receiver: &Self, proof: &Proof, schemas: [&Value; 2]) -> Vec<Witness> {
+    fn witnesses(&self, receiver: &Self, proof: &Proof, schemas: &[Option<&Value>]) -> Vec<Witness> {
         let lost = match proof {
             Proof::Contained => None,
             Proof::Lost(lost) | Proof::Unknown(lost) => lost.as_ref(),
         };
-        let hints = Hints::of(schemas.into_iter().chain(lost));
+        let hints = Hints::of(schemas.iter().copied().flatten().chain(lost));
         let mut samples: Vec<Value> = lost.map(|lost| hints.samples(lost)).unwrap_or_default();
-        samples.extend(schemas.into_iter().flat_map(|schema| hints.samples(schema)));
+        samples.extend(schemas.iter().flatten().flat_map(|schema| hints.samples(schema)));
         let mut found: Vec<(String, Witness)> = Vec::new();
         for value in samples {
             // Both questions are cheap; saying why is not.

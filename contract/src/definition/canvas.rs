@@ -80,6 +80,16 @@ impl<'a> Canvas<'a> {
             .collect()
     }
 
+    /// The object that a wire comes from, and which of its outputs; a wire from nowhere has none.
+    pub(super) fn source(&self, id: Uuid) -> Option<(&Object<'a>, usize)> {
+        if let Some(object) = self.object(id) {
+            return Some((object, 0));
+        }
+        let owner = &self.objects[*self.owners.get(&id)?];
+        let output = owner.outputs().iter().position(|output| output.guid("InstanceGuid") == Some(id));
+        Some((owner, output.unwrap_or(0)))
+    }
+
     /// Parameters and components with a nickname of their own that discovery did not bind.
     pub(super) fn unseen(&self, found: &Found) -> Vec<Spot> {
         let inputs = found.inputs.iter().map(|input| input.instance);
