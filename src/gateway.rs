@@ -22,6 +22,7 @@ pub mod error;
 pub mod flood;
 pub mod forward;
 pub mod observe;
+pub mod outcomes;
 pub mod ratelimit;
 pub mod rescue;
 pub mod route;
@@ -44,6 +45,7 @@ pub struct Parts {
     pub access: authorize::Access,
     pub flood: flood::Guard,
     pub buckets: ratelimit::Buckets,
+    pub outcomes: outcomes::Outcomes,
     pub body: body::Bounds,
     /// The longest address, path and query together.
     pub uri_bytes_max: usize,
@@ -67,7 +69,7 @@ where
 
     // What decides whether a request may cost that.
     let admit = ServiceBuilder::new()
-        .layer(observe::layer()) //                         Request -> Seen: id, span, access line, latency
+        .layer(observe::layer(parts.outcomes)) //           Request -> Seen: id, span, access line, latency
         .layer(rescue::layer()) //                          Error -> Reply; nothing above sees an Err
         .layer(flood::layer(parts.flood)) //                Seen -> Seen: no address takes more than its share
         .layer(route::layer(parts.registry, parts.uri_bytes_max)) // Seen -> Routed: strict address; pins one snapshot

@@ -164,6 +164,9 @@ pub struct NodeView {
     pub free: u32,
     /// How many are held by solves past their deadline.
     pub wedged: u32,
+    /// How many are held by solves that callers wait for.
+    #[serde(default)]
+    pub running: u32,
     /// Hash of everything that it has installed, in the normal form of a contract's requirements.
     pub plugins_hash: Option<String>,
     /// What it offers beyond the least.

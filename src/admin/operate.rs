@@ -1,4 +1,5 @@
-//! What operators may change and see while the gateway runs, on a listener of its own: `/admin/nodes`, `/admin/caches`.
+//! What operators may change and see while the gateway runs, on a listener of its own: `/admin/nodes`,
+//! `/admin/caches`, `/admin/traffic`.
 //!
 //! Invariant: it asks for no key, so it answers only on a loopback address and only what was sent to it as such: a page
 //! in a browser on the same computer can neither send its forms here nor reach it under another name.
@@ -7,7 +8,7 @@ use std::convert::Infallible;
 
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 
-use super::{Admin, Path, respond, text};
+use super::{Admin, Path, respond, text, wants_text};
 use crate::gateway::{Request, Response};
 use crate::nodes::{NodeView, Nodes};
 
@@ -27,6 +28,11 @@ fn answer(admin: &Admin, nodes: &Nodes, request: &Request) -> Response {
     if path == "/admin/caches" {
         let caches = || admin.caches().map_or_else(no_cache, |view| json(&view));
         return if request.method() == Method::GET { caches() } else { not_allowed("GET") };
+    }
+    if path == "/admin/traffic" {
+        let traffic =
+            || if wants_text(request) { text(StatusCode::OK, admin.traffic().table()) } else { json(&admin.traffic()) };
+        return if request.method() == Method::GET { traffic() } else { not_allowed("GET") };
     }
     let Some(rest) = path.strip_prefix("/admin/nodes") else {
         let unknown = || text(StatusCode::NOT_FOUND, "there is nothing at this address\n".to_owned());

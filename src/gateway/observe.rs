@@ -1,6 +1,6 @@
 //! Request → Seen: names the request, opens its span, and writes its one access line when it is answered or its caller left.
 //!
-//! Invariant: exactly one access line per request, also when the caller goes away first.
+//! Invariant: exactly one access line and one counted outcome per request, also when the caller goes away first.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 use tracing::Instrument as _;
 
+use super::outcomes::Outcomes;
 use super::stage::{BoxFuture, Ledger, Reply, Request, Response, Ticket};
 
 /// The header that names a request, in both directions.
@@ -30,13 +31,14 @@ pub struct Seen {
     ticket: Ticket,
 }
 
-pub fn layer<S>() -> impl Layer<S, Service = Observe<S>> + Clone {
-    layer_fn(|inner| Observe { inner })
+pub fn layer<S>(outcomes: Outcomes) -> impl Layer<S, Service = Observe<S>> + Clone {
+    layer_fn(move |inner| Observe { inner, outcomes: outcomes.clone() })
 }
 
 #[derive(Debug, Clone)]
 pub struct Observe<S> {
     inner: S,
+    outcomes: Outcomes,
 }
 
 impl<S> Service<Request> for Observe<S>
@@ -56,7 +58,7 @@ where
         let id: Arc<str> = request_id(http.headers()).into();
         let ticket = Ticket { id, arrived: Instant::now(), ledger: Arc::new(Ledger::default()) };
         let span = tracing::info_span!("request", request_id = %ticket.id);
-        let line = AccessLine::open(&http, &ticket);
+        let line = AccessLine::open(&http, &ticket, &self.outcomes);
         let id = HeaderValue::from_str(&ticket.id).expect("a request id holds header characters only");
         let answer = self.inner.clone().oneshot(Seen { http, ticket }).instrument(span);
         Box::pin(async move {
@@ -104,15 +106,18 @@ struct AccessLine {
     peer: Option<SocketAddr>,
     ticket: Ticket,
     outcome: Option<(u16, &'static str)>,
+    outcomes: Outcomes,
 }
 
 // === impl AccessLine ===
 
 impl AccessLine {
-    fn open(http: &Request, ticket: &Ticket) -> Self {
+    fn open(http: &Request, ticket: &Ticket, outcomes: &Outcomes) -> Self {
+        outcomes.begin();
         let peer = http.extensions().get::<Peer>().map(|peer| peer.0);
         let path = http.uri().path().chars().take(256).collect();
-        Self { method: http.method().clone(), path, peer, ticket: ticket.clone(), outcome: None }
+        let (ticket, outcomes) = (ticket.clone(), outcomes.clone());
+        Self { method: http.method().clone(), path, peer, ticket, outcome: None, outcomes }
     }
 }
 
@@ -120,6 +125,7 @@ impl Drop for AccessLine {
     fn drop(&mut self) {
         // 499 is the word of proxies for a caller that left before its answer.
         let (status, code) = self.outcome.unwrap_or((499, "client_gone"));
+        self.outcomes.end(code);
         let Ledger { app_id, tenant, definition, version, lane, node, cache, would_refuse, cause, .. } =
             &*self.ticket.ledger;
         tracing::info!(

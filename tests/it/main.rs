@@ -10,6 +10,8 @@ mod health;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod load;
