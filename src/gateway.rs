@@ -61,9 +61,10 @@ pub fn path<F>(parts: Parts, forward: F) -> BoxCloneSyncService<Request, Respons
 where
     F: Service<Seated, Response = Answer, Error = Error, Future: Send> + Clone + Send + Sync + 'static,
 {
+    let pace = parts.nodes.pace();
     // What a solve costs: the contract's time budget, a seat of the app, a slot on a node.
     let solve = ServiceBuilder::new()
-        .layer(deadline::layer(parts.timeout_max)) //       Solve -> Due: the moment by which it must be answered
+        .layer(deadline::layer(parts.timeout_max, pace.clone())) // Solve -> Due: the moment by which it must be answered
         .layer(seats::layer(parts.seats)) //                Due -> Seated: the app's seat, tenants in turn
         .service(forward); //                               Seated -> Answer: from an attested node, mapped and checked
 
@@ -78,7 +79,7 @@ where
         .layer(ratelimit::layer(parts.buckets)) //          Authorized -> Authorized: within the tenant's rate
         .layer(body::layer(parts.body)) //                  Authorized -> Received: size, pace, bytes in flight
         .layer(validate::layer()) //                        Received -> Solve: parsed, checked, canonical, keyed
-        .layer(cache::layer(parts.cache)) //                Solve -> Served: kept, joined, or one detached solve for all
+        .layer(cache::layer(parts.cache, pace)) //          Solve -> Served: kept, joined, or one detached solve for all
         .service(solve);
 
     BoxCloneSyncService::new(admit)
