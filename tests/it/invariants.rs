@@ -30,6 +30,22 @@ pub(crate) async fn hold(gateway: &TestGateway) {
     assert_eq!(traffic(gateway)["panics"], 0, "{:#}", traffic(gateway));
 }
 
+/// How many seats were given out, which is how many solves were admitted to the nodes.
+pub(crate) fn granted(gateway: &TestGateway) -> u64 {
+    lanes(&traffic(gateway)).iter().map(|lane| count(lane, "granted")).sum()
+}
+
+/// How often nodes were asked to solve.
+pub(crate) fn attempts(gateway: &TestGateway) -> u64 {
+    let log = |node: &simnode::Running| node.log().iter().filter(|entry| entry.path == "/grasshopper").count();
+    gateway.nodes.iter().map(log).sum::<usize>() as u64
+}
+
+/// How many requests ended so.
+pub(crate) fn ended(gateway: &TestGateway, code: &str) -> u64 {
+    count(&traffic(gateway)["requests"]["ended"], code)
+}
+
 fn at_rest(gateway: &TestGateway) -> Result<(), String> {
     let traffic = traffic(gateway);
     let zero = |what: &str, value: &Value| {

@@ -22,6 +22,8 @@ mod pool;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod rows;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod seats;
