@@ -10,6 +10,7 @@ use appserver::gateway::authorize::Access;
 use appserver::gateway::body::Bounds;
 use appserver::gateway::cache::{self, Cache, LaneBounds};
 use appserver::gateway::flood::Guard;
+use appserver::gateway::outcomes::Outcomes;
 use appserver::gateway::ratelimit::Buckets;
 use appserver::gateway::stage::{Timings, full};
 use appserver::gateway::{self, Answer, Error, Parts, Request, Response, Seated};
@@ -93,6 +94,7 @@ fn in_memory(cache: Option<Cache>) -> Front {
         access: Access::Open,
         flood: Guard::new(1_000_000, 1_000_000, Vec::new()),
         buckets: Buckets::default(),
+        outcomes: Outcomes::default(),
         uri_bytes_max: 4096,
         body: Bounds::new(1 << 20, 1 << 30, Duration::from_secs(5), 1024),
         interpreter: None,

@@ -24,8 +24,10 @@ use crate::registry::events::Event;
 pub mod health;
 pub mod metrics;
 pub mod operate;
+pub mod traffic;
 
 pub use health::Health;
+pub use traffic::{Sources, Traffic};
 
 /// Whatever answers requests.
 type Path = BoxCloneSyncService<Request, Response, Infallible>;
@@ -36,14 +38,15 @@ pub struct Admin {
     registry: Registry,
     nodes: Nodes,
     cache: Option<Cache>,
+    sources: Sources,
     draining: Arc<AtomicBool>,
 }
 
 // === impl Admin ===
 
 impl Admin {
-    pub fn new(registry: Registry, nodes: Nodes, cache: Option<Cache>) -> Self {
-        Self { registry, nodes, cache, draining: Arc::default() }
+    pub fn new(registry: Registry, nodes: Nodes, cache: Option<Cache>, sources: Sources) -> Self {
+        Self { registry, nodes, cache, sources, draining: Arc::default() }
     }
 
     /// From now on `/readyz` sends traffic elsewhere.
@@ -59,6 +62,11 @@ impl Admin {
     /// What the cache holds, app by app; none where there is no cache.
     pub fn caches(&self) -> Option<cache::View> {
         self.cache.as_ref().map(Cache::view)
+    }
+
+    /// What became of requests, and who runs and waits.
+    pub fn traffic(&self) -> Traffic {
+        Traffic::of(&self.sources, &self.nodes, self.cache.as_ref())
     }
 
     /// The answer, if the request is for one of these endpoints.
@@ -80,10 +88,14 @@ impl Admin {
         })
     }
 
-    /// Ready means: at least one version can be solved, and the process is not going away.
+    /// Ready means: at least one version can be solved, no task of the gateway's own stays down, and the process is not
+    /// going away.
     fn readyz(&self) -> Response {
         if self.draining.load(Ordering::Relaxed) {
             return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
+        }
+        if let Some(task) = self.sources.vitals.down() {
+            return text(StatusCode::SERVICE_UNAVAILABLE, format!("the task `{task}` keeps failing: see the log\n"));
         }
         if self.health().serves() {
             return text(StatusCode::OK, "ok\n".to_owned());
@@ -171,4 +183,32 @@ fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Re
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::gateway::stage::full;
+
+    #[tokio::test]
+    async fn s4_ready_falls_where_a_task_of_the_gateways_own_stays_down() {
+        let registry = Registry::open(concat!(env!("CARGO_MANIFEST_DIR"), "/registry")).unwrap();
+        let (nodes, _driver) = Nodes::new(crate::nodes::Options::default()).unwrap();
+        let sources = Sources::default();
+        let admin = Admin::new(registry, nodes, None, sources.clone());
+        let readyz = async || {
+            let request = Request::new(full(""));
+            let (mut parts, body) = request.into_parts();
+            parts.uri = "/readyz".parse().unwrap();
+            let response = admin.answer(&Request::from_parts(parts, body)).unwrap();
+            let text = response.into_body().collect().await.unwrap().to_bytes();
+            String::from_utf8(text.to_vec()).unwrap()
+        };
+        assert!(readyz().await.starts_with("no version can be solved"));
+        sources.vitals.watch("registry", async { panic!("a defect") }).await.unwrap_or(());
+        assert_eq!(readyz().await, "the task `registry` keeps failing: see the log\n");
+        assert_eq!(admin.traffic().tasks[0].name, "registry");
+    }
 }

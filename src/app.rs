@@ -15,8 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::nodes_file::Follow;
 use self::warm::Warm;
-use crate::admin::metrics::Sources;
-use crate::admin::{self, Admin, operate};
+use crate::admin::{self, Admin, Sources, operate};
 use crate::config::{self, Address, AdminListen, AuthMode, Config, Secret};
 use crate::faces::{self, Faces};
 use crate::gateway::authorize::Access;
@@ -33,6 +32,7 @@ use crate::rhino::client::Key;
 use crate::seats::Seats;
 use crate::server::{self, Front, Limits};
 use crate::telemetry::metrics::Metrics;
+use crate::vitals::{self, Vitals};
 
 mod nodes_file;
 mod warm;
@@ -60,6 +60,7 @@ pub struct App {
     flood: Guard,
     buckets: Buckets,
     metrics: Metrics,
+    vitals: Vitals,
 }
 
 /// What the command line may say beyond the configuration.
@@ -93,18 +94,17 @@ impl App {
         let warm = || Warm::new(registry.clone(), nodes.clone(), config.warm.at_once);
         let warm = config.warm.enabled.then(warm);
         let cache = config.cache.enabled.then(|| Cache::new(cache_bounds(config)));
-        let admin = Admin::new(registry.clone(), nodes.clone(), cache.clone());
-        let body = &config.body;
-        let seats = Seats::new();
-        gateway::seats::apply(&seats, &registry.current());
-        let (flood, buckets, metrics) = (guard(&config.address)?, Buckets::default(), Metrics::default());
-        let sources = Sources { metrics: metrics.clone(), seats: seats.clone(), buckets: buckets.clone() };
+        vitals::count_panics();
+        let sources = Sources { seats: Seats::new(), ..Sources::default() };
+        let admin = Admin::new(registry.clone(), nodes.clone(), cache.clone(), sources.clone());
         let operators = match config.admin.listen {
             AdminListen::Off => None,
-            AdminListen::At(address) => {
-                Some((bind(address).await?, operate::front(admin.clone(), nodes.clone(), sources)))
-            }
+            AdminListen::At(address) => Some((bind(address).await?, operate::front(admin.clone(), nodes.clone()))),
         };
+        let body = &config.body;
+        let Sources { outcomes, metrics, seats, buckets, vitals } = sources;
+        gateway::seats::apply(&seats, &registry.current());
+        let flood = guard(&config.address)?;
         let hooks = hooks(&nodes, &seats);
         let bounds = Bounds::new(
             body.bytes_max,
@@ -121,6 +121,7 @@ impl App {
             access,
             flood: flood.clone(),
             buckets: buckets.clone(),
+            outcomes,
             uri_bytes_max: config.server.uri_bytes_max,
             body: bounds,
             interpreter,
@@ -147,6 +148,7 @@ impl App {
             flood,
             buckets,
             metrics,
+            vitals,
         })
     }
 
@@ -174,9 +176,20 @@ impl App {
     pub async fn run(self, stop: CancellationToken) -> bool {
         // Nodes are watched until the last request has had its answer.
         let end = CancellationToken::new();
-        let watch: JoinHandle<()> = tokio::spawn(self.driver.run(end.clone()));
-        let sweep = tokio::spawn(sweep(self.flood, self.buckets, self.metrics, end.clone()));
-        let reload = tokio::spawn(self.reloader.run(self.hooks, end.clone()));
+        let vitals = self.vitals;
+        let watch: JoinHandle<()> = {
+            let (vitals, driver, end) = (vitals.clone(), self.driver, end.clone());
+            tokio::spawn(async move { vitals.keep("nodes", || driver.run(end.clone(), &vitals)).await })
+        };
+        let sweep = {
+            let (vitals, end) = (vitals.clone(), end.clone());
+            let (flood, buckets, metrics) = (self.flood, self.buckets, self.metrics);
+            tokio::spawn(async move { vitals.keep("sweep", || sweep(&flood, &buckets, &metrics, &end)).await })
+        };
+        let reload = {
+            let (vitals, reload) = (vitals.clone(), self.reloader.run(self.hooks, end.clone()));
+            tokio::spawn(async move { vitals.watch("registry", reload).await })
+        };
         let admin = self.admin;
         let announce = {
             let (stop, admin) = (stop.clone(), admin.clone());
@@ -185,17 +198,27 @@ impl App {
                 admin.drain();
             })
         };
-        let follow = self.nodes_file.map(|follow| tokio::spawn(end.clone().run_until_cancelled_owned(follow.run())));
+        let follow = self.nodes_file.map(|follow| {
+            let vitals = vitals.clone();
+            let kept = async move { vitals.keep("nodes_file", || follow.clone().run()).await };
+            tokio::spawn(end.clone().run_until_cancelled_owned(kept))
+        });
         // What goes away needs no verdict any more.
-        let warm = self.warm.map(|warm| tokio::spawn(stop.clone().run_until_cancelled_owned(warm.run())));
+        let warm = self.warm.map(|warm| {
+            let vitals = vitals.clone();
+            let kept = async move { vitals.keep("warm", || warm.clone().run()).await };
+            tokio::spawn(stop.clone().run_until_cancelled_owned(kept))
+        });
         // Operators are answered for as long as callers are.
-        let operators = self
-            .operators
-            .map(|(listener, front)| tokio::spawn(server::serve(listener, front, self.limits, end.clone())));
+        let operators = self.operators.map(|(listener, front)| {
+            let (vitals, serve) = (vitals.clone(), server::serve(listener, front, self.limits, end.clone()));
+            tokio::spawn(async move { vitals.watch("operators", serve).await })
+        });
         let drained = server::serve(self.listener, self.front, self.limits, stop).await;
         end.cancel();
         // A read of a share that has gone may hang; nothing waits for it for ever.
-        let reloaded = tokio::time::timeout(self.limits.drain, reload).await.is_ok_and(|joined| joined.is_ok());
+        let reloaded =
+            tokio::time::timeout(self.limits.drain, reload).await.is_ok_and(|joined| matches!(joined, Ok(Some(()))));
         let followed = join(follow).await && reloaded;
         let operated = join(operators).await;
         let warmed = join(warm).await;
@@ -214,7 +237,7 @@ impl App {
 }
 
 /// Frees what the limits keep of callers who have been away for long enough, and tells what was refused.
-async fn sweep(flood: Guard, buckets: Buckets, metrics: Metrics, end: CancellationToken) {
+async fn sweep(flood: &Guard, buckets: &Buckets, metrics: &Metrics, end: &CancellationToken) {
     let mut told = (0, 0);
     while end.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
         flood.sweep();

@@ -25,6 +25,7 @@ pub mod error;
 pub mod flood;
 pub mod forward;
 pub mod observe;
+pub mod outcomes;
 pub mod ratelimit;
 pub mod rescue;
 pub mod route;
@@ -48,6 +49,7 @@ pub struct Parts {
     pub access: authorize::Access,
     pub flood: flood::Guard,
     pub buckets: ratelimit::Buckets,
+    pub outcomes: outcomes::Outcomes,
     pub body: body::Bounds,
     /// The longest address, path and query together.
     pub uri_bytes_max: usize,
@@ -65,15 +67,16 @@ pub fn path<F>(parts: Parts, forward: F) -> BoxCloneSyncService<Request, Respons
 where
     F: Service<Seated, Response = Answer, Error = Error, Future: Send> + Clone + Send + Sync + 'static,
 {
+    let pace = parts.nodes.pace();
     // What a solve costs: the contract's time budget, a seat of the app, a slot on a node.
     let solve = ServiceBuilder::new()
-        .layer(deadline::layer(parts.timeout_max)) //       Solve -> Due: the moment by which it must be answered
+        .layer(deadline::layer(parts.timeout_max, pace.clone())) // Solve -> Due: the moment by which it must be answered
         .layer(seats::layer(parts.seats, parts.metrics.clone())) // Due -> Seated: the app's seat, tenants in turn
         .service(forward); //                               Seated -> Answer: from an attested node, mapped and checked
 
     // What decides whether a request may cost that.
     let admit = ServiceBuilder::new()
-        .layer(observe::layer(parts.metrics)) //            Request -> Seen: id, span, access line, latency
+        .layer(observe::layer(parts.outcomes, parts.metrics)) // Request -> Seen: id, span, access line, latency
         .layer(rescue::layer()) //                          Error -> Reply; nothing above sees an Err
         .layer(flood::layer(parts.flood)) //                Seen -> Seen: no address takes more than its share
         .layer(dialect::layer(parts.interpreter)) //        Seen -> Seen: what other clients send becomes a request of ours
@@ -83,7 +86,7 @@ where
         .layer(ratelimit::layer(parts.buckets)) //          Authorized -> Authorized: within the tenant's rate
         .layer(body::layer(parts.body)) //                  Authorized -> Received: size, pace, bytes in flight
         .layer(validate::layer()) //                        Received -> Solve: parsed, checked, canonical, keyed
-        .layer(cache::layer(parts.cache)) //                Solve -> Served: kept, joined, or one detached solve for all
+        .layer(cache::layer(parts.cache, pace)) //          Solve -> Served: kept, joined, or one detached solve for all
         .service(solve);
 
     BoxCloneSyncService::new(admit)

@@ -3,7 +3,8 @@
 //!
 //! The code map, top down:
 //!
-//! - [`cli`]: the commands; [`config`]: what is set, and where each value came from; [`telemetry`]: logs and metrics
+//! - [`cli`]: the commands; [`config`]: what is set, and where each value came from; [`telemetry`]: logs and metrics; [`vitals`]: whether the
+//!   long-lived tasks are well
 //! - [`app`]: the wiring, and the only place that starts long-lived tasks; [`server`]: the accept loop
 //! - [`gateway`]: **the request path**, whole on one screen; a file a step below it
 //! - [`registry`]: contracts and tenants as one immutable snapshot
@@ -26,3 +27,4 @@ pub mod rhino;
 pub mod seats;
 pub mod server;
 pub mod telemetry;
+pub mod vitals;

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 pub use self::attest::{Attestation, Installed};
 use self::entry::Entry;
 pub use self::health::Driver;
+pub use self::pace::Pace;
 pub use self::pool::Refusal;
 pub use self::roster::{Changes, DEFAULT_POOL};
 pub use self::solve::{Failure, Running, Slot, Solved};
@@ -32,6 +33,7 @@ mod entry;
 mod health;
 mod line;
 pub mod node;
+mod pace;
 pub mod pool;
 mod roster;
 pub mod slots;
@@ -170,6 +172,9 @@ pub struct NodeView {
     /// What it has installed, as it last said, by name.
     #[serde(skip)]
     pub plugins: Option<std::collections::BTreeMap<String, String>>,
+    /// How many are held by solves that callers wait for.
+    #[serde(default)]
+    pub running: u32,
     /// Hash of everything that it has installed, in the normal form of a contract's requirements.
     pub plugins_hash: Option<String>,
     /// What it offers beyond the least.
@@ -231,6 +236,11 @@ impl Nodes {
         let pointer = self.shared.prepared(contract).pointer().to_owned();
         let (pool, app) = (Arc::clone(&self.pool), Arc::clone(&self.app));
         Want { contract: Arc::clone(contract), pointer, pool, not: None, app, lane: self.lane }
+    }
+
+    /// How long solves take at least.
+    pub fn pace(&self) -> Pace {
+        self.shared.pace.clone()
     }
 
     /// How many wait for a slot, by lane in the order of [`Lane::ALL`].

@@ -12,6 +12,7 @@ mod handle;
 mod outcome;
 mod rt;
 mod schedule;
+mod sojourn;
 pub(crate) mod turns;
 
 pub use caps::{Caps, Lane, LaneCaps};

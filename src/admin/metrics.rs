@@ -10,26 +10,19 @@ use jiff::Timestamp;
 use super::health::Status;
 use super::{Admin, Health};
 use crate::gateway::cache::{self, Cache};
-use crate::gateway::ratelimit::Buckets;
 use crate::nodes::NodeView;
 use crate::nodes::node::State;
 use crate::registry::Registry;
-use crate::seats::{LaneView, Seats, View};
-use crate::telemetry::metrics::{self as names, Metrics, Scrape};
-
-/// The parts that are read.
-#[derive(Debug, Clone)]
-pub struct Sources {
-    pub metrics: Metrics,
-    pub seats: Seats,
-    pub buckets: Buckets,
-}
+use crate::seats::{LaneView, View};
+use crate::telemetry::metrics::{self as names, Scrape};
+use crate::vitals::{self, TaskState};
 
 const STATES: [State; 6] = [State::Unknown, State::Up, State::Asleep, State::Suspect, State::Down, State::Draining];
 const STATUSES: [Status; 4] = [Status::Loading, Status::Ready, Status::Degraded, Status::Refused];
 
 /// All of it, in Prometheus' text format.
-pub(super) fn text(admin: &Admin, sources: &Sources) -> String {
+pub(super) fn text(admin: &Admin) -> String {
+    let sources = &admin.sources;
     let scrape = Scrape::default();
     scrape.gauge(&names::BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
     for (app_id, view) in sources.seats.views() {
@@ -45,6 +38,10 @@ pub(super) fn text(admin: &Admin, sources: &Sources) -> String {
     let (_refused, shadowed) = sources.buckets.counts();
     scrape.gauge(&names::RATE_BUCKETS, &[], count(sources.buckets.len()));
     scrape.counter(&names::RATE_SHADOWED, &[], shadowed);
+    for task in sources.vitals.view() {
+        scrape.gauge(&names::TASK_UP, &[&task.name], flag(task.state == TaskState::Running));
+    }
+    scrape.counter(&names::PANICS, &[], vitals::panics());
     scrape.process();
     // A metric is in one of the two, so the texts can stand one after the other.
     sources.metrics.text() + &scrape.text()

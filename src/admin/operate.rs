@@ -1,5 +1,5 @@
 //! What operators may change and see while the gateway runs, on a listener of its own: `/admin/nodes`, `/admin/caches`,
-//! `/metrics`.
+//! `/admin/traffic`, `/metrics`.
 //!
 //! Invariant: it asks for no key, so it answers only on a loopback address and only what was sent to it as such: a page
 //! in a browser on the same computer can neither send its forms here nor reach it under another name.
@@ -8,20 +8,19 @@ use std::convert::Infallible;
 
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 
-use super::metrics::{self, Sources};
-use super::{Admin, Path, respond, text};
+use super::{Admin, Path, metrics, respond, text, wants_text};
 use crate::gateway::{Request, Response};
 use crate::nodes::{NodeView, Nodes};
 
 /// The operator's listener: what changes something, and all that [`Admin`] answers.
-pub fn front(admin: Admin, nodes: Nodes, sources: Sources) -> Path {
+pub fn front(admin: Admin, nodes: Nodes) -> Path {
     Path::new(tower::service_fn(move |request: Request| {
-        let answer = answer(&admin, &nodes, &sources, &request);
+        let answer = answer(&admin, &nodes, &request);
         async move { Ok::<_, Infallible>(answer) }
     }))
 }
 
-fn answer(admin: &Admin, nodes: &Nodes, sources: &Sources, request: &Request) -> Response {
+fn answer(admin: &Admin, nodes: &Nodes, request: &Request) -> Response {
     if !is_local(request) {
         return text(StatusCode::FORBIDDEN, "only for programs on this computer, under its own name\n".to_owned());
     }
@@ -31,9 +30,13 @@ fn answer(admin: &Admin, nodes: &Nodes, sources: &Sources, request: &Request) ->
         return if request.method() == Method::GET { caches() } else { not_allowed("GET") };
     }
     if path == "/metrics" {
-        let scrape =
-            || respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics::text(admin, sources));
+        let scrape = || respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics::text(admin));
         return if request.method() == Method::GET { scrape() } else { not_allowed("GET") };
+    }
+    if path == "/admin/traffic" {
+        let traffic =
+            || if wants_text(request) { text(StatusCode::OK, admin.traffic().table()) } else { json(&admin.traffic()) };
+        return if request.method() == Method::GET { traffic() } else { not_allowed("GET") };
     }
     let Some(rest) = path.strip_prefix("/admin/nodes") else {
         let unknown = || text(StatusCode::NOT_FOUND, "there is nothing at this address\n".to_owned());

@@ -14,7 +14,7 @@ use crate::rhino::client::Key;
 const BYTES_MAX: u64 = 1 << 20;
 
 /// Follows the file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Follow {
     path: PathBuf,
     pause: Duration,

@@ -22,7 +22,7 @@ const BACKOFF_MAX: Duration = Duration::from_mins(1);
 type Shown = (Arc<Contract>, Result<Warmth, Unsettled>);
 
 /// Warms what is cold, for as long as the gateway takes requests.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Warm {
     registry: Registry,
     nodes: Nodes,

@@ -16,6 +16,7 @@ use tower::{Layer, Service, ServiceExt as _};
 
 use super::Error;
 use super::stage::{Answer, BoxFuture, Solve};
+use crate::nodes::Pace;
 
 mod apps;
 mod flight;
@@ -68,12 +69,17 @@ pub enum How {
 }
 
 /// Without a cache there is no layer: what is below answers each request by itself.
-pub fn layer<S>(cache: Option<Cache>) -> impl Layer<S, Service = BoxCloneSyncService<Solve, Served, Error>> + Clone
+///
+/// `pace` knows how long versions take at least: a caller who cannot wait for so long starts no solve.
+pub fn layer<S>(
+    cache: Option<Cache>,
+    pace: Pace,
+) -> impl Layer<S, Service = BoxCloneSyncService<Solve, Served, Error>> + Clone
 where
     S: Service<Solve, Response = Answer, Error = Error, Future: Send> + Clone + Send + Sync + 'static,
 {
     layer_fn(move |inner: S| match cache.clone() {
-        Some(cache) => BoxCloneSyncService::new(Cached { inner, cache }),
+        Some(cache) => BoxCloneSyncService::new(Cached { inner, cache, pace: pace.clone() }),
         None => BoxCloneSyncService::new(inner.map_response(Served::from)),
     })
 }
@@ -82,6 +88,7 @@ where
 pub struct Cached<S> {
     inner: S,
     cache: Cache,
+    pace: Pace,
 }
 
 impl<S> Service<Solve> for Cached<S>
@@ -97,9 +104,9 @@ where
     }
 
     fn call(&mut self, solve: Solve) -> Self::Future {
-        let Self { inner, cache } = self.clone();
+        let Self { inner, cache, pace } = self.clone();
         Box::pin(async move {
-            let served = cache.serve(inner, &solve).await;
+            let served = cache.serve(inner, &solve, &pace).await;
             if let Ok(served) = &served {
                 let ledger = &solve.ticket().ledger;
                 let _ = ledger.cache.set(served.how.as_str());
@@ -130,7 +137,7 @@ impl Cache {
 
     /// Cancel safe: a caller that leaves a solve which was not sent, and for which nobody else waits, takes it along; any
     /// other solve goes on without it.
-    async fn serve<S>(&self, inner: S, solve: &Solve) -> Result<Served, Error>
+    async fn serve<S>(&self, inner: S, solve: &Solve, pace: &Pace) -> Result<Served, Error>
     where
         S: Service<Solve, Response = Answer, Error = Error, Future: Send> + Clone + Send + 'static,
     {
@@ -144,10 +151,16 @@ impl Cache {
             let how = How::Hit { ttl: found.ttl };
             return Ok(Served { answer: found.value, fingerprint: found.fingerprint, how });
         }
-        let mut waiter = self.flights.join(&terms, solve, inner)?;
-        count(if waiter.leads { &counts.misses } else { &counts.joins });
         let allowed = solve.allowed(self.apps.bounds().timeout_max);
-        let end = solve.ticket().arrived + allowed + MARGIN;
+        let by = solve.ticket().arrived + allowed;
+        // One that is under way may be over in time.
+        let unreachable = pace.unreachable(solve.contract(), by.into_std());
+        if let Some(needs) = unreachable.filter(|_| !self.flights.has(&terms)) {
+            return Err(Error::DeadlineUnreachable { needs });
+        }
+        let mut waiter = self.flights.join(&terms, solve, by, inner)?;
+        count(if waiter.leads { &counts.misses } else { &counts.joins });
+        let end = by + MARGIN;
         let landed = match tokio::time::timeout_at(end, waiter.outcome()).await {
             Ok(outcome) => outcome?,
             Err(_elapsed) if waiter.sent() => return Err(Error::NodeTimeout { allowed }),

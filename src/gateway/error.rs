@@ -92,6 +92,8 @@ pub enum Error {
     TooManyWaiters { retry_after: Duration },
     #[error("the time allowed for this solve is over while it waited for a node")]
     DeadlineExceeded,
+    #[error("this takes {} s at least, which is more than the time that is left", .needs.as_secs_f64())]
+    DeadlineUnreachable { needs: Duration },
     #[error("the node did not answer within the {} s allowed", .allowed.as_secs_f64())]
     NodeTimeout { allowed: Duration },
     #[error("the node could not be reached or broke the connection")]
@@ -171,6 +173,9 @@ impl Error {
                 say(503, "too_many_waiters", gateway, true, "Too many wait for the same solve")
             }
             Self::DeadlineExceeded => say(504, "deadline_exceeded", gateway, true, "The time is over"),
+            Self::DeadlineUnreachable { .. } => {
+                say(504, "deadline_unreachable", gateway, false, "The time does not suffice")
+            }
             Self::NodeTimeout { .. } => say(504, "node_timeout", node, true, "The node took too long"),
             Self::NodeUnreachable => say(502, "node_unreachable", node, true, "The node is unreachable"),
             Self::NodeInvalidAnswer => say(502, "node_invalid_answer", node, true, "The node answered nonsense"),

@@ -57,12 +57,16 @@ async fn forward(nodes: &Nodes, metrics: Metrics, seated: Seated) -> Result<Answ
     let nodes = nodes.within(solve.policy().node_pool.as_deref()).on_behalf(&solve.caller().app_id, solve.lane());
     let slot = nodes.acquire(contract, due.by().into_std()).await.map_err(|refusal| refused(refusal, contract))?;
     let queue = queued.elapsed();
+    let node_by = due.node_by().into_std();
+    if let Some(needs) = nodes.pace().unreachable(contract, node_by.min(due.wanted_until().into_std())) {
+        return Err(Error::DeadlineUnreachable { needs });
+    }
     // The last moment at which a solve that nobody waits for can be dropped unrun, and its slot given back.
     if !solve.course().send() {
         return Err(Error::DeadlineExceeded);
     }
     let _ = solve.ticket().ledger.node.set(slot.node());
-    let running = slot.start(contract, solve.inputs(), due.by().into_std());
+    let running = slot.start(contract, solve.inputs(), node_by);
     let running = running.map_err(|error| blame(due, error.into()))?;
     // A task of its own, which ends at the deadline: whoever waits here may leave, and the seat must not leave with it.
     let exchange = tokio::spawn(exchange(seated, running, queue, metrics).in_current_span());

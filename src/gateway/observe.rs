@@ -1,6 +1,6 @@
 //! Request → Seen: names the request, opens its span, and writes its one access line when it is answered or its caller left.
 //!
-//! Invariant: exactly one access line per request, also when the caller goes away first.
+//! Invariant: exactly one access line and one counted outcome per request, also when the caller goes away first.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use tower::{Layer, Service, ServiceExt as _};
 use tracing::Instrument as _;
 
 use super::dialect::Dialect;
+use super::outcomes::Outcomes;
 use super::stage::{BoxFuture, Lane, Ledger, Reply, Request, Response, Ticket};
 use crate::registry::Snapshot;
 use crate::telemetry::metrics::{self, Metrics};
@@ -35,13 +36,14 @@ pub struct Seen {
     dialect: Option<Box<dyn Dialect>>,
 }
 
-pub fn layer<S>(metrics: Metrics) -> impl Layer<S, Service = Observe<S>> + Clone {
-    layer_fn(move |inner| Observe { inner, metrics: metrics.clone() })
+pub fn layer<S>(outcomes: Outcomes, metrics: Metrics) -> impl Layer<S, Service = Observe<S>> + Clone {
+    layer_fn(move |inner| Observe { inner, outcomes: outcomes.clone(), metrics: metrics.clone() })
 }
 
 #[derive(Debug, Clone)]
 pub struct Observe<S> {
     inner: S,
+    outcomes: Outcomes,
     metrics: Metrics,
 }
 
@@ -62,7 +64,7 @@ where
         let id: Arc<str> = request_id(http.headers()).into();
         let ticket = Ticket { id, arrived: Instant::now(), ledger: Arc::new(Ledger::default()) };
         let span = tracing::info_span!("request", request_id = %ticket.id);
-        let line = AccessLine::open(&http, &ticket, self.metrics.clone());
+        let line = AccessLine::open(&http, &ticket, self.outcomes.clone(), self.metrics.clone());
         let id = HeaderValue::from_str(&ticket.id).expect("a request id holds header characters only");
         let answer = self.inner.clone().oneshot(Seen { http, ticket, snapshot: None, dialect: None }).instrument(span);
         Box::pin(async move {
@@ -126,21 +128,22 @@ struct AccessLine {
     ticket: Ticket,
     metrics: Metrics,
     outcome: Option<(u16, &'static str)>,
+    outcomes: Outcomes,
 }
 
 // === impl AccessLine ===
 
 impl AccessLine {
-    fn open(http: &Request, ticket: &Ticket, metrics: Metrics) -> Self {
+    fn open(http: &Request, ticket: &Ticket, outcomes: Outcomes, metrics: Metrics) -> Self {
+        outcomes.begin();
         let peer = http.extensions().get::<Peer>().map(|peer| peer.0);
         let path = http.uri().path().chars().take(256).collect();
-        Self { method: http.method().clone(), path, peer, ticket: ticket.clone(), metrics, outcome: None }
+        Self { method: http.method().clone(), path, peer, ticket: ticket.clone(), metrics, outcome: None, outcomes }
     }
-}
 
-impl AccessLine {
-    /// The same outcome, counted.
-    fn count(&self, code: &str) {
+    /// The outcome, counted.
+    fn count(&self, code: &'static str) {
+        self.outcomes.end(code);
         let Ledger { app_id, lane, .. } = &*self.ticket.ledger;
         let app_id = app_id.get().map_or("", String::as_str);
         let lane = lane.get().copied();

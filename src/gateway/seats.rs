@@ -82,7 +82,7 @@ fn refused(refusal: Refusal) -> Error {
     let retry_after = refusal.retry_after;
     match refusal.why {
         Why::NoSuchApp | Why::LaneClosed => Error::LaneClosed,
-        Why::LaneFull | Why::QueueFull | Why::WaitTooLong | Why::Expired => Error::AppBusy { retry_after },
+        Why::LaneFull | Why::QueueFull | Why::WaitTooLong | Why::Expired | Why::Shed => Error::AppBusy { retry_after },
         Why::Superseded => Error::Superseded,
     }
 }

@@ -53,6 +53,7 @@ pub(super) fn parts() -> Parts {
         access: Access::Keys(None),
         flood: flood::Guard::new(100, 100, Vec::new()),
         buckets: ratelimit::Buckets::default(),
+        outcomes: outcomes::Outcomes::default(),
         body,
         uri_bytes_max: 4096,
         interpreter: None,
@@ -182,6 +183,47 @@ async fn a_panic_is_one_500_with_the_request_id_and_no_cause() {
     assert!(!body.to_string().contains("secret"));
     let path = ending(|_| async { Ok(answer()) });
     assert_eq!(send(&path, right()).await.0, 200);
+}
+
+#[tokio::test]
+async fn s4_a_panic_at_any_depth_costs_one_request_and_no_seat() {
+    for cached in [false, true] {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let bounds = cache::LaneBounds { bytes_max: 1 << 20, ttl: Duration::from_mins(1) };
+        let bounds = cache::Bounds {
+            preview: bounds,
+            batch: bounds,
+            failure_ttl: Duration::from_mins(1),
+            followers_max: 8,
+            timeout_max: Duration::from_mins(1),
+        };
+        let parts = Parts { cache: cached.then(|| cache::Cache::new(bounds)), ..parts() };
+        let (seats, outcomes) = (parts.seats.clone(), parts.outcomes.clone());
+        let path = path(
+            parts,
+            service_fn(move |_| {
+                let call = counted.fetch_add(1, Ordering::SeqCst);
+                // In the call itself, and in its future.
+                assert!(call != 0, "a defect");
+                async move {
+                    tokio::task::yield_now().await;
+                    assert!(call > 3, "a defect");
+                    Ok(answer())
+                }
+            }),
+        );
+        for call in 0..6 {
+            let (status, _, body) = send(&path, right()).await;
+            assert_eq!(status, if call < 4 { 500 } else { 200 }, "{body}");
+        }
+        let view = seats.view("sitefit").unwrap();
+        assert_eq!(view.in_use, 0);
+        assert!(view.lanes.iter().all(|lane| lane.queued == 0));
+        let counts = outcomes.counts();
+        assert_eq!((counts.received, counts.under_way), (6, 0));
+        assert_eq!((counts.ended["internal"], counts.ended["ok"]), (4, 2));
+    }
 }
 
 #[tokio::test]

@@ -127,6 +127,7 @@ impl Entry {
     pub(super) fn candidate(&mut self, want: &Want, now: Instant) -> Candidate {
         Candidate {
             state: self.health.state(),
+            unwell: self.health.is_unwell(),
             missing: self.missing(&want.contract).map(|missing| missing.to_vec()),
             warm: self.holds(&want.pointer),
             free: self.free(now),
@@ -179,6 +180,7 @@ impl Entry {
             free: self.free(Instant::now()),
             wedged: self.slots.wedged(),
             plugins: installed.map(|installed| installed.set.plugins.clone()),
+            running: self.slots.running(),
             plugins_hash: installed.map(|installed| installed.hash().to_string()),
             features: self.features,
         }

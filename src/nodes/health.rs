@@ -25,6 +25,7 @@ use super::state::Shared;
 use crate::rhino::classify::{self, Outcome, Sent};
 use crate::rhino::client::{Client, Reply};
 use crate::rhino::protocol::Source;
+use crate::vitals::Vitals;
 
 /// Enough for a number or a word, and for the page of a proxy in between.
 const SMALL: usize = 64 * 1024;
@@ -34,7 +35,7 @@ const NOWHERE: &str = "appserver-asks-for-nothing";
 const BACKOFF_MAX: Duration = Duration::from_mins(1);
 
 /// What probes the nodes. Run it once, for as long as the gateway runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Driver {
     shared: Arc<Shared>,
 }
@@ -46,7 +47,9 @@ impl Driver {
 
     /// Probes until `drain`, then waits for the solves whose callers still wait. Solves past their deadline are not
     /// waited for: nobody would hear of them.
-    pub async fn run(self, drain: CancellationToken) {
+    pub async fn run(&self, drain: CancellationToken, vitals: &Vitals) {
+        // After a fall nobody watches any more.
+        self.shared.read(|table| table.nodes.values_mut().for_each(|entry| entry.watched = false));
         let mut watches = JoinSet::new();
         let mut stops = HashMap::new();
         loop {
@@ -63,8 +66,11 @@ impl Driver {
                 stops.insert(id, stop.clone());
                 let shared = Arc::clone(&self.shared);
                 let watch = Watch { shared, peer, passed: Notify::new(), spread: AtomicU64::new(0) };
+                let vitals = vitals.clone();
                 watches.spawn(async move {
-                    stop.run_until_cancelled(watch.run()).await;
+                    let name = format!("probing of {}", watch.peer.name);
+                    stop.run_until_cancelled(vitals.keep(&name, || watch.run())).await;
+                    vitals.forget(&name);
                     id
                 });
             }
@@ -74,7 +80,7 @@ impl Driver {
             tokio::select! {
                 () = drain.cancelled() => break,
                 () = self.shared.relisted.notified() => {}
-                // A task can only fail by a defect; its node's entry then stays, which harms nothing.
+                // A task does not fail: its panics are caught, and its probing goes on.
                 Some(Ok(id)) = watches.join_next() => self.shared.update(id, |entry| entry.watched = false),
             }
         }
@@ -97,7 +103,7 @@ struct Watch {
 }
 
 impl Watch {
-    async fn run(self) {
+    async fn run(&self) {
         tokio::join!(self.probing(), self.errands(), self.starting());
     }
 
@@ -159,21 +165,22 @@ impl Watch {
         let limit = self.shared.options.probe_timeout;
         let probe = match timeout(limit, self.look()).await {
             Ok(probe) => probe,
-            Err(_elapsed) => Probe::Failed(format!("no answer to a probe within {limit:?}")),
+            Err(_elapsed) => Probe::Unwell(format!("no answer to a probe within {limit:?}")),
         };
-        let passed = !matches!(probe, Probe::Failed(_));
+        let passed = matches!(probe, Probe::Awake | Probe::Asleep);
         let may_hold = self.shared.read(|table| table.others_serve(self.peer.id));
         self.shared.update(self.peer.id, |entry| {
             let before = (entry.health.state(), entry.health.generation());
-            let ejected = entry.health.is_ejected();
+            // It lived all the while: what runs on it, runs.
+            let stayed = entry.health.is_ejected() || entry.health.is_unwell();
             entry.health.probed(probe, may_hold, Instant::now());
             let after = (entry.health.state(), entry.health.generation());
-            if after.0 == State::Down && !passed {
+            if after.0 == State::Down && !passed && !entry.health.is_unwell() {
                 // Nobody knows what comes back.
                 entry.installed = None;
                 entry.canary = None;
             }
-            if before.0 == State::Down && after.1 > before.1 && !ejected {
+            if before.0 == State::Down && after.1 > before.1 && !stayed {
                 // It was away: the processes that held its slots are gone.
                 entry.slots.recover();
             }
@@ -189,7 +196,7 @@ impl Watch {
             }
             // Older proxies answer whatever fails with 200, so the word decides.
             Ok(reply) if reply.status != 200 || !word(&reply).eq_ignore_ascii_case("healthy") => {
-                return Probe::Failed(format!("is not healthy: status {}", reply.status));
+                return Probe::Unwell(format!("is not healthy: status {}", reply.status));
             }
             Ok(_) => {}
         }

@@ -1,7 +1,7 @@
 //! One node's health: a state machine with named moves, told of probes and solves, and of the time they happened.
 //!
 //! Two kinds of evidence are kept apart. A **probe** says whether the process answers; a **solve** says whether it
-//! works. A node whose health check is fine while its solver hangs is a common case, so a passing probe never wipes
+//! works. Where the check fails and solves do not, the node is *unwell*: out of service, unless most are. A node whose health check is fine while its solver hangs is a common case, so a passing probe never wipes
 //! out what solves have shown, and only an answered solve or a quiet time does.
 //!
 //! Invariant: no clock and no socket in here, and no move but those named below.
@@ -52,7 +52,9 @@ pub enum Probe {
     Awake,
     /// It answered, and no child is awake.
     Asleep,
-    /// It did not answer, or not as a node answers.
+    /// It lives, and does not pass the check: it says so, or takes too long to say anything.
+    Unwell(String),
+    /// It cannot be reached, or is none of ours.
     Failed(String),
 }
 
@@ -105,6 +107,8 @@ pub struct Node {
     /// When the last of them was.
     struck_at: Option<Instant>,
     misses: u32,
+    /// Whether the last of them was the check's word only.
+    unwell: bool,
     passes: u32,
     /// Times out of service for failed solves since a solve was last answered.
     ejections: u32,
@@ -136,6 +140,7 @@ impl Node {
             strikes: 0,
             struck_at: None,
             misses: 0,
+            unwell: false,
             passes: 0,
             ejections: 0,
             ejected_until: None,
@@ -171,6 +176,11 @@ impl Node {
         self.state == State::Down && self.ejected_until.is_some()
     }
 
+    /// Whether it is out of service by the check's word alone: it can be reached, and no solve speaks against it.
+    pub fn is_unwell(&self) -> bool {
+        self.state == State::Down && self.unwell && self.ejected_until.is_none() && self.strikes == 0
+    }
+
     /// Whether it is back from that and waits for the one solve that shows that it works.
     pub fn is_on_trial(&self) -> bool {
         self.on_trial && self.state == State::Suspect
@@ -201,7 +211,14 @@ impl Node {
     /// than none.
     pub fn probed(&mut self, probe: Probe, may_hold: bool, now: Instant) {
         match probe {
-            Probe::Failed(why) => self.missed(why, now),
+            Probe::Unwell(why) => {
+                self.unwell = true;
+                self.missed(why, now);
+            }
+            Probe::Failed(why) => {
+                self.unwell = false;
+                self.missed(why, now);
+            }
             Probe::Awake => self.passed(State::Up, may_hold, now),
             Probe::Asleep => self.passed(State::Asleep, may_hold, now),
         }

@@ -9,6 +9,8 @@ use super::node::State;
 pub struct Candidate {
     /// Its health.
     pub state: State,
+    /// Whether it is down by the check's word alone.
+    pub unwell: bool,
     /// What it lacks for the contract; empty where it attests, `None` while nobody knows what it has.
     pub missing: Option<Vec<String>>,
     /// Whether it is believed to hold the definition.
@@ -66,6 +68,9 @@ pub enum Choice {
 /// first, among them those that hold the definition and are not too loaded for it, then those with the least under way,
 /// and equal ones in turn.
 ///
+/// Where less than half of the nodes pass the check, the check is doubted: those that fail nothing else are used, too,
+/// last. Nodes that cannot be reached or have failed solves never are.
+///
 /// A suspect or sleeping node that holds the definition stands behind a healthy one that does not: to send a
 /// definition costs less than a failure or a cold start.
 pub fn choose(candidates: &[Candidate], turn: usize) -> Choice {
@@ -73,7 +78,11 @@ pub fn choose(candidates: &[Candidate], turn: usize) -> Choice {
         return Choice::Refuse(Refusal::NoNodes);
     }
     let fits = |candidate: &Candidate| candidate.missing.as_ref().is_some_and(Vec::is_empty);
-    let standing = |candidate: &Candidate| standing(candidate.state);
+    let doubt = doubts_check(candidates.iter().map(|candidate| candidate.state));
+    let standing = |candidate: &Candidate| match standing(candidate.state) {
+        None if doubt && candidate.unwell => Some(UNWELL),
+        standing => standing,
+    };
     let load = Load::of(candidates.iter().filter(|candidate| fits(candidate) && standing(candidate).is_some()));
     let best = (0..candidates.len())
         .map(|step| (turn.wrapping_add(step)) % candidates.len())
@@ -125,6 +134,18 @@ impl Load {
     }
 }
 
+/// Behind every standing that a state has by itself.
+const UNWELL: u8 = 3;
+
+/// Whether so few of the nodes are in service that the check is more likely wrong than they are. What is not yet known
+/// or drains says nothing about it.
+pub fn doubts_check(states: impl Iterator<Item = State>) -> bool {
+    let judged = states.filter(|state| !matches!(state, State::Unknown | State::Draining));
+    let (all, well) =
+        judged.fold((0, 0), |(all, well), state| (all + 1, well + usize::from(standing(state).is_some())));
+    well * 2 < all
+}
+
 /// How good a state is to solve in, best first; `None` where nothing is sent.
 fn standing(state: State) -> Option<u8> {
     match state {
@@ -139,14 +160,15 @@ fn standing(state: State) -> Option<u8> {
 mod tests {
     use super::*;
 
-    /// `state warm free outstanding missing`, for example `up w 2 1` or `down . 4 0 LadybugX`.
+    /// `state warm free outstanding missing`, for example `up w 2 1` or `down . 4 0 LadybugX`; `unwell` is down by the
+    /// check alone.
     fn candidate(text: &str) -> Candidate {
         let words = text.split_whitespace().collect::<Vec<_>>();
         let state = match words[0] {
             "up" => State::Up,
             "asleep" => State::Asleep,
             "suspect" => State::Suspect,
-            "down" => State::Down,
+            "down" | "unwell" => State::Down,
             "draining" => State::Draining,
             "unknown" => State::Unknown,
             other => panic!("{other}"),
@@ -157,6 +179,7 @@ mod tests {
         };
         Candidate {
             state,
+            unwell: words[0] == "unwell",
             warm: words[1] == "w",
             free: words[2].parse().unwrap(),
             outstanding: words[3].parse().unwrap(),
@@ -205,6 +228,14 @@ mod tests {
             (&["up . 0 4", "up . 4 0 LadybugX", "down . 4 0"], 0, Choice::Wait),
             (&["down . 4 0", "draining . 4 0", "unknown . 4 0"], 0, away(3, 3)),
             (&["down . 4 0", "up . 4 0 LadybugX"], 0, away(1, 2)),
+            // The check is doubted where less than half pass it, and then only for those that fail nothing else.
+            (&["unwell . 4 0", "up . 0 4"], 0, Choice::Wait),
+            (&["unwell . 4 0", "down . 4 0", "up . 0 4"], 0, Choice::Take(0)),
+            (&["unwell . 4 0", "unwell w 4 0", "up . 1 3"], 0, Choice::Take(2)),
+            (&["unwell . 4 0", "unwell w 4 0"], 0, Choice::Take(1)),
+            (&["unwell . 0 4", "unwell . 0 4"], 0, Choice::Wait),
+            (&["down . 4 0", "unwell . 4 0 LadybugX"], 0, away(1, 2)),
+            (&["unwell . 4 0", "draining . 4 0", "up . 0 4"], 0, Choice::Wait),
             (&["up . 4 0 ?"], 0, missing(&[])),
             (&["down . 4 0 ?"], 0, away(1, 1)),
             (&["down . 4 0 LadybugX", "down . 4 0 ?"], 0, missing(&["LadybugX"])),

@@ -403,6 +403,9 @@ impl Exchange {
             return;
         }
         let solved = matches!(outcome, Outcome::Solved(_));
+        if solved {
+            self.shared.pace.solved(self.want.contract.digest, elapsed);
+        }
         self.shared.update(self.peer.id, |entry| {
             entry.answered();
             if outcome.definition_is_held() {

@@ -16,6 +16,7 @@ use super::Options;
 use super::budget::Budget;
 use super::entry::Entry;
 use super::line::Turn;
+use super::pace::Pace;
 use super::pool::Refusal;
 use super::roster::Peer;
 use super::table::{Asked, Table, Want};
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     /// Solves that run, whoever waits for them.
     pub solves: TaskTracker,
     table: Mutex<Table>,
+    /// How long each version takes at least.
+    pub pace: Pace,
     budget: Mutex<Budget>,
     /// What the examples of versions have shown, where any were solved.
     warmth: Mutex<HashMap<Digest, Warmth>>,
@@ -68,6 +71,7 @@ impl Shared {
             changed: watch::Sender::new(0),
             solves: TaskTracker::new(),
             table: Mutex::new(Table::new(nodes)),
+            pace: Pace::default(),
             budget: Mutex::new(Budget::new(options.retries)),
             warmth: Mutex::new(HashMap::new()),
             prepared: Mutex::new(HashMap::new()),

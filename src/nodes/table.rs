@@ -255,11 +255,14 @@ impl Table {
     pub(super) fn attestation(&mut self, contract: &Contract, pool: &str) -> Attestation {
         let mut attestation = Attestation::default();
         let mut closest: Option<Arc<Vec<String>>> = None;
+        let of_pool = self.nodes.values().filter(|entry| entry.serves_pool(pool));
+        let doubt = pool::doubts_check(of_pool.map(|entry| entry.health.state()));
         for entry in self.nodes.values_mut().filter(|entry| entry.serves_pool(pool)) {
             attestation.total += 1;
             let Some(missing) = entry.missing(contract) else { continue };
             attestation.known += 1;
-            let serves = matches!(entry.health.state(), State::Up | State::Asleep | State::Suspect);
+            let serves = matches!(entry.health.state(), State::Up | State::Asleep | State::Suspect)
+                || (doubt && entry.health.is_unwell());
             attestation.ready += usize::from(missing.is_empty() && serves);
             if closest.as_ref().is_none_or(|closest| missing.len() < closest.len()) {
                 closest = Some(missing);

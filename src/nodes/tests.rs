@@ -14,6 +14,7 @@ use super::node::State;
 use super::*;
 use crate::rhino::classify::Nonsense;
 use crate::rhino::protocol::Source;
+use crate::vitals::Vitals;
 
 mod line;
 mod pool;
@@ -48,7 +49,10 @@ impl Bench {
         tune(&mut options);
         let (nodes, driver) = Nodes::new(options).unwrap();
         let drain = CancellationToken::new();
-        let driver = tokio::spawn(driver.run(drain.clone()));
+        let driver = {
+            let drain = drain.clone();
+            tokio::spawn(async move { driver.run(drain, &Vitals::default()).await })
+        };
         Self { stand_ins, nodes, drain, driver }
     }
 

@@ -4,6 +4,7 @@
 //! Digests of content decide; what the file system tells is a hint on when to look.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,6 +68,8 @@ pub struct Reloader {
     store: Option<Store>,
     /// Looks in a row that failed.
     failures: u32,
+    /// Whether the last look ended in a panic: it is not over before a whole one has gone well.
+    panicked: bool,
 }
 
 /// What a look led to, and so when to look again.
@@ -138,6 +141,7 @@ impl Reloader {
             held_aliases: Vec::new(),
             store,
             failures: 0,
+            panicked: false,
         };
         let (mut drafts, mut changed) = (Vec::new(), false);
         match reloader.look(Duration::ZERO, Duration::ZERO, Depth::Poll) {
@@ -169,20 +173,40 @@ impl Reloader {
     }
 
     /// Looks, and takes what may be taken. `now` is on any clock that only goes forward. Blocks.
+    /// A panic on the way is a look that failed: what serves is swapped whole or not at all, and the next look reads
+    /// everything anew.
     pub(super) fn turn(&mut self, now: Duration, depth: Depth, hooks: &Hooks) -> Outcome {
-        let settle = self.options.settle;
-        let looked = self.look(now, settle, depth).map_err(|error| error.to_string());
-        let (drafts, changed) = match looked.and_then(|look| self.follow(look, now, settle)) {
-            Ok(followed) => followed,
-            Err(error) => {
-                self.failures += 1;
-                if self.failures < FAILURES {
-                    return Outcome::Failed;
+        let step = AssertUnwindSafe(|| self.look_and_swap(now, depth, hooks));
+        let failed = match catch_unwind(step) {
+            Ok(Ok(outcome)) => {
+                if std::mem::take(&mut self.panicked) {
+                    for draft in self.recover() {
+                        self.registry.events.add(draft);
+                    }
                 }
-                self.fail(&error);
-                return Outcome::Stale;
+                return outcome;
+            }
+            Ok(Err(error)) => error,
+            Err(_panic) => {
+                self.last = None;
+                self.panicked = true;
+                // Told at once: the next look may well get as far.
+                self.failures = FAILURES;
+                "a defect of the gateway met what is there: the log has its place".to_owned()
             }
         };
+        self.failures += 1;
+        if self.failures < FAILURES {
+            return Outcome::Failed;
+        }
+        self.fail(&failed);
+        Outcome::Stale
+    }
+
+    fn look_and_swap(&mut self, now: Duration, depth: Depth, hooks: &Hooks) -> Result<Outcome, String> {
+        let settle = self.options.settle;
+        let looked = self.look(now, settle, depth).map_err(|error| error.to_string());
+        let (drafts, changed) = looked.and_then(|look| self.follow(look, now, settle))?;
         let before = self.registry.current();
         let of_aliases = self.publish(Some((&before, hooks)));
         // Told after the swap: who hears of a change finds it.
@@ -192,7 +216,7 @@ impl Reloader {
         if changed {
             self.commit();
         }
-        if self.settling.is_empty() { Outcome::Quiet } else { Outcome::Settling }
+        Ok(if self.settling.is_empty() { Outcome::Quiet } else { Outcome::Settling })
     }
 
     fn look(&self, now: Duration, settle: Duration, depth: Depth) -> Result<Look, super::scan::Error> {
@@ -304,6 +328,9 @@ impl Reloader {
     }
 
     fn recover(&mut self) -> Vec<Draft> {
+        if self.panicked {
+            return Vec::new();
+        }
         self.failures = 0;
         let was_stale = self.registry.status(|status| {
             status.error = None;

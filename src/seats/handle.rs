@@ -118,6 +118,7 @@ impl Seats {
             (_, Fate::Superseded) => Why::Superseded,
             (_, Fate::Expired) => Why::Expired,
             (_, Fate::Closed) => Why::LaneClosed,
+            (_, Fate::Shed) => Why::Shed,
         };
         let refusal = app.lock().schedule.refusal(why, lane, &tenant);
         Err(app.explain(refusal))

@@ -40,6 +40,8 @@ pub enum Fate {
     Expired,
     /// Its lane or app is open no more.
     Closed,
+    /// The line had become too slow for those who wait longest.
+    Shed,
 }
 
 /// A seat that was not to be had.
@@ -65,6 +67,8 @@ pub enum Why {
     WaitTooLong,
     Superseded,
     Expired,
+    /// The line had become too slow, and this one had waited longest.
+    Shed,
 }
 
 /// How asks ended, counted from the start. `asked` is the sum of all others plus those who wait.
@@ -76,6 +80,7 @@ pub struct Tally {
     pub superseded: u64,
     pub expired: u64,
     pub closed: u64,
+    pub shed: u64,
     /// The caller went away while it waited.
     pub left: u64,
 }
@@ -89,6 +94,8 @@ pub struct LaneView {
     pub queued: usize,
     /// How long the longest waiter has waited.
     pub oldest_wait: Option<Duration>,
+    /// Whether the line is so slow that the newest go first and the oldest are shed.
+    pub newest_first: bool,
     /// The mean time that a seat is held, once measured.
     pub mean_service: Option<Duration>,
     pub tally: Tally,

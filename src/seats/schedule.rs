@@ -12,6 +12,7 @@ use std::{
 use super::{
     caps::{Caps, Lane},
     outcome::{Answer, Ask, Fate, LaneView, Refusal, Tally, Ticket, View, Why},
+    sojourn::Sojourn,
     turns::{Charge, Turns},
 };
 
@@ -45,6 +46,10 @@ struct Line {
     /// What of the clock is estimates, of the seats in use.
     estimated: u128,
     tally: Tally,
+    /// Who waits, longest first.
+    ages: BTreeSet<(Duration, u64)>,
+    /// Of previews: a batch is worth the same whenever it comes.
+    sojourn: Sojourn,
 }
 
 /// One app's seats and waiters.
@@ -81,6 +86,7 @@ impl Schedule {
         let caps = self.caps.lane(lane);
         self.line(lane).tally.asked += 1;
         let inherited = self.supersede(&ask, now);
+        self.make_room(lane, now);
         if let Some(why) = self.objection(&ask, inherited.is_some(), until, now) {
             let refusal = self.refusal(why, lane, &ask.tenant);
             self.line(lane).tally.refused += 1;
@@ -105,6 +111,7 @@ impl Schedule {
             self.sessions.insert((Arc::clone(&ask.tenant), Arc::clone(session)), ticket);
         }
         self.expiry.insert((until, ticket));
+        self.line(lane).ages.insert((since, ticket));
         self.waiting.insert(ticket, Waiter { tenant: ask.tenant, lane, session: ask.session, place, since, until });
         self.dispatch(now);
         // A seat is free only where nobody else may have it, so a grant here is this ticket's.
@@ -143,6 +150,7 @@ impl Schedule {
         line.estimated -= run.lane_charge;
         line.clock = line.clock.saturating_sub(run.lane_charge) + measured / seats;
         line.turns.settle(&run.tenant, run.charge, measured, now);
+        line.sojourn.measured(duration(measured));
         self.advance(now);
         true
     }
@@ -176,6 +184,7 @@ impl Schedule {
         for line in &mut self.lines {
             line.turns.forgive(now);
         }
+        self.thin_out(now);
         self.dispatch(now);
     }
 
@@ -186,7 +195,7 @@ impl Schedule {
 
     /// A refusal with the wait that the tenant's next ask would likely meet.
     pub fn refusal(&self, why: Why, lane: Lane, tenant: &str) -> Refusal {
-        let ahead = self.lines[lane as usize].turns.ahead(tenant);
+        let ahead = self.ahead(lane, tenant);
         Refusal { why, retry_after: self.estimate(lane, ahead + 1) }
     }
 
@@ -200,18 +209,17 @@ impl Schedule {
         self.is_closed() && self.running.is_empty()
     }
 
-    /// The state at `now`. O(tenants that wait).
+    /// The state at `now`.
     pub fn view(&self, now: Duration) -> View {
         let lanes = Lane::ALL.map(|lane| {
             let line = &self.lines[lane as usize];
-            let oldest =
-                line.turns.heads().filter_map(|ticket| self.waiting.get(&ticket)).map(|waiter| waiter.since).min();
             LaneView {
                 lane,
                 limit: self.caps.lane(lane).seats,
                 in_use: line.in_use,
                 queued: line.turns.waiting(),
-                oldest_wait: oldest.map(|since| now.saturating_sub(since)),
+                oldest_wait: line.longest_wait(now),
+                newest_first: line.sojourn.is_late(),
                 mean_service: line.turns.service().get().map(duration),
                 tally: line.tally,
                 tenants: line.turns.known(),
@@ -227,7 +235,44 @@ impl Schedule {
         let waiter = self.take_waiter(older, now)?;
         self.line(Lane::Preview).tally.superseded += 1;
         self.fates.push((Ticket(older), Fate::Superseded));
-        Some((waiter.place, waiter.since))
+        // Where the newest go first, an old place would be the worst.
+        let line = self.line(Lane::Preview);
+        (!line.sojourn.is_late()).then_some((waiter.place, waiter.since))
+    }
+
+    /// A line of previews that has become too slow loses its longest waiters: of the tenant with the most of them, so
+    /// that none pays for another's load. The last one is left: it is next.
+    fn thin_out(&mut self, now: Duration) {
+        let caps = self.caps.lane(Lane::Preview);
+        let line = &self.lines[Lane::Preview as usize];
+        let (longest, in_turn) = (line.longest_wait(now), self.estimate(Lane::Preview, line.turns.waiting()));
+        self.line(Lane::Preview).sojourn.look(longest, in_turn, caps.wait, now);
+        while self.line(Lane::Preview).turns.waiting() > 1 && self.line(Lane::Preview).sojourn.sheds(now) {
+            self.shed(now);
+        }
+    }
+
+    /// Where the newest go first, a full line makes room for them.
+    fn make_room(&mut self, lane: Lane, now: Duration) {
+        let depth = self.caps.lane(lane).depth as usize;
+        let own = self.line(lane);
+        if own.sojourn.is_late() && depth > 0 && own.turns.waiting() >= depth {
+            self.shed(now);
+        }
+    }
+
+    fn shed(&mut self, now: Duration) {
+        let Some(ticket) = self.line(Lane::Preview).turns.oldest_of_most() else { return };
+        if self.take_waiter(ticket, now).is_some() {
+            self.line(Lane::Preview).tally.shed += 1;
+            self.fates.push((Ticket(ticket), Fate::Shed));
+        }
+    }
+
+    /// How many are likely served before the tenant's next ask.
+    fn ahead(&self, lane: Lane, tenant: &str) -> usize {
+        let own = &self.lines[lane as usize];
+        if own.sojourn.is_late() { own.turns.ahead_of_newest(tenant) } else { own.turns.ahead(tenant) }
     }
 
     /// Why this ask may not even wait. One that inherits a place stands where that stood, so its wait is not estimated.
@@ -249,7 +294,7 @@ impl Schedule {
             return Some(Why::QueueFull);
         }
         // Only the work ahead counts here, not the rest of what runs: what is refused could hardly have been served.
-        let ahead = if inherits { 0 } else { turns.ahead(&ask.tenant) };
+        let ahead = if inherits { 0 } else { self.ahead(ask.lane, &ask.tenant) };
         let wait = self.estimate(ask.lane, ahead);
         (until <= now || now.saturating_add(wait) > until).then_some(Why::WaitTooLong)
     }
@@ -265,7 +310,9 @@ impl Schedule {
         while let Some(lane) = self.next_lane() {
             let seats = u128::from(self.caps.lane(lane).seats.max(1));
             let line = self.line(lane);
-            let Some((ticket, charge)) = line.turns.pop() else { return };
+            let late = line.sojourn.is_late();
+            let popped = if late { line.turns.pop_newest() } else { line.turns.pop() };
+            let Some((ticket, charge)) = popped else { return };
             let lane_charge = charge.estimate / seats;
             line.clock += lane_charge;
             line.estimated += lane_charge;
@@ -318,10 +365,19 @@ impl Schedule {
     fn forget_waiter(&mut self, ticket: u64) -> Option<Waiter> {
         let waiter = self.waiting.remove(&ticket)?;
         self.expiry.remove(&(waiter.until, ticket));
+        self.line(waiter.lane).ages.remove(&(waiter.since, ticket));
         if let Some(session) = waiter.session.as_ref().filter(|_| waiter.lane == Lane::Preview) {
             self.sessions.remove(&(Arc::clone(&waiter.tenant), Arc::clone(session)));
         }
         Some(waiter)
+    }
+}
+
+// === impl Line ===
+
+impl Line {
+    fn longest_wait(&self, now: Duration) -> Option<Duration> {
+        self.ages.first().map(|(since, _)| now.saturating_sub(*since))
     }
 }
 

@@ -4,6 +4,7 @@ mod fairness;
 mod model;
 mod shell;
 mod shuttled;
+mod sojourn;
 
 use std::{num::NonZeroU32, time::Duration};
 

@@ -6,7 +6,8 @@
 //! behind. A grant is charged with an estimate, so that many seats granted at once are shared too, and the release
 //! settles it. A tenant who comes back is set level with whoever is next: time away saves up nothing.
 //!
-//! Invariant: `order` has exactly one entry per tenant with waiters: its clock and the place of its first waiter.
+//! Invariant: `order` has exactly one entry per tenant with waiters: its clock and the place of its first waiter; and
+//! `lengths` one: how many they are.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -64,6 +65,8 @@ pub(crate) struct Charge {
 pub(crate) struct Turns {
     tenants: HashMap<Arc<str>, Tenant>,
     order: BTreeMap<(u128, u64), Arc<str>>,
+    /// How many wait of each tenant in `order`.
+    lengths: BTreeSet<(usize, Arc<str>)>,
     debtors: BTreeSet<(Duration, Arc<str>)>,
     /// Where newcomers started at the latest grant.
     clock: u128,
@@ -85,11 +88,6 @@ impl Turns {
     /// How many tenants are known.
     pub(crate) fn known(&self) -> usize {
         self.tenants.len()
-    }
-
-    /// The first ticket of every tenant that waits.
-    pub(crate) fn heads(&self) -> impl Iterator<Item = u64> {
-        self.order.iter().filter_map(|((_, place), name)| self.tenants.get(name)?.queue.get(place).copied())
     }
 
     /// How many are likely served before a newcomer of this tenant: tenants go in turn, so of every tenant at most as
@@ -156,6 +154,25 @@ impl Turns {
         let (&(_, place), name) = self.order.first_key_value()?;
         let name = Arc::clone(name);
         self.take(&name, place)
+    }
+
+    /// Takes out the newest waiter of the tenant whose turn it is and charges it.
+    pub(crate) fn pop_newest(&mut self) -> Option<(u64, Charge)> {
+        let name = Arc::clone(self.order.first_key_value()?.1);
+        let (&place, _) = self.tenants.get(&name)?.queue.last_key_value()?;
+        self.take(&name, place)
+    }
+
+    /// The oldest waiter of the tenant with the most of them.
+    pub(crate) fn oldest_of_most(&self) -> Option<u64> {
+        let (_, name) = self.lengths.last()?;
+        self.tenants.get(name)?.queue.values().next().copied()
+    }
+
+    /// How many are likely served before a newcomer of this tenant where the newest go first: one of each other tenant.
+    pub(crate) fn ahead_of_newest(&self, name: &str) -> usize {
+        let own = self.tenants.get(name).is_some_and(|tenant| !tenant.queue.is_empty());
+        self.order.len() - usize::from(own)
     }
 
     /// Takes out this waiter and charges its tenant.
@@ -228,10 +245,12 @@ impl Turns {
         let tenant = self.tenants.get_mut(name)?;
         if let Some((&place, _)) = tenant.queue.first_key_value() {
             self.order.remove(&(tenant.clock, place));
+            self.lengths.remove(&(tenant.queue.len(), Arc::clone(name)));
         }
         let changed = change(tenant);
         if let Some((&place, _)) = tenant.queue.first_key_value() {
             self.order.insert((tenant.clock, place), Arc::clone(name));
+            self.lengths.insert((tenant.queue.len(), Arc::clone(name)));
         }
         Some(changed)
     }

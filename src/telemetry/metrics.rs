@@ -123,6 +123,9 @@ table! {
     REGISTRY_ALARMS = gauge("appserver_registry_alarms", &[], "Things that lie in the registry and are not taken.");
     REGISTRY_EVENTS = counter("appserver_registry_events_total", &["kind"], "Events of the registry, by kind: docs/reload.md.");
 
+    TASK_UP = gauge("appserver_task_up", &["task"], "1 while a task that lives as long as the gateway runs; 0 while it has fallen and waits for its next start, or stays down.");
+    PANICS = counter("appserver_panics_total", &[], "Panics since the start. Anything but 0 is a defect of the gateway.");
+
     RATE_BUCKETS = gauge("appserver_rate_limit_buckets", &[], "Callers whose rate limit is not whole.");
     RATE_SHADOWED = counter("appserver_rate_limit_shadowed_total", &[], "Requests that a policy which is not in `shadow` would have refused.");
 }

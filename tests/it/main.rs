@@ -16,6 +16,8 @@ mod health;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod load;
@@ -27,6 +29,8 @@ mod nodes;
 mod pool;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod rows;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]

@@ -88,8 +88,8 @@ async fn u5_a_hung_node_costs_its_caller_the_deadline_and_nobody_else_anything()
     }
     let (problem, took) = hung.expect("one of the calls met the hung node");
     assert_eq!(problem, (504, "node_timeout".to_owned()));
-    // 50 ms over the deadline is the aim; a loaded machine has some more.
-    assert!((500..650).contains(&took.as_millis()), "{took:?}");
+    // The node is given the time less a margin of 5 %; 50 ms over the deadline is the aim, and a loaded machine has some more.
+    assert!((475..650).contains(&took.as_millis()), "{took:?}");
     gateway.until(|health| health.nodes[0].wedged == 1 && health.nodes[0].free == 0).await;
     let before = solves(&gateway, 1);
     for _ in 0..5 {
@@ -174,6 +174,10 @@ async fn operators_drain_a_node_and_take_it_back_on_their_own_listener() {
     assert_eq!((&listed[0]["state"], &listed[1]["state"]), (&json!("draining"), &json!("up")));
     assert_eq!(operate(&gateway, reqwest::Method::POST, "/admin/nodes/node-1/resume").await.status, 200);
     gateway.until(|health| health.nodes.iter().all(|node| node.free == 1 && node.state.as_str() == "up")).await;
+    let traffic = operate(&gateway, reqwest::Method::GET, "/admin/traffic").await.json();
+    assert_eq!(traffic["requests"]["ended"]["ok"], 4, "{traffic}");
+    let text = operate(&gateway, reqwest::Method::GET, "/admin/traffic?format=text").await.text;
+    assert!(text.starts_with("app_id") && text.contains("\npanics: 0\n"), "{text}");
     // What is not there, and who may not ask.
     assert_eq!(operate(&gateway, reqwest::Method::POST, "/admin/nodes/node-9/drain").await.status, 404);
     assert_eq!(operate(&gateway, reqwest::Method::GET, "/admin/nodes/node-1/drain").await.status, 405);

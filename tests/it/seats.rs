@@ -117,7 +117,7 @@ async fn the_newest_preview_of_a_session_takes_the_place_of_its_older_one() {
 }
 
 #[tokio::test]
-async fn a_light_tenant_is_served_beside_a_heavy_one() {
+async fn o7_a_light_tenant_is_served_beside_a_heavy_one() {
     let setup = Setup { nodes: vec![slow_node()], edit: Some(two_seats), keys: true, ..Setup::default() };
     let gateway = TestGateway::with(setup).await;
     let target = format!("{}/gh/sitefit:1.0.0/solve?lane=preview", gateway.base);

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::invariants;
+
 /// The key that tests call with.
 pub(crate) const KEY: &str = "as_test_key";
 /// The key of the role `worker`.
@@ -29,6 +31,8 @@ pub(crate) struct TestGateway {
     pub(crate) registry: Registry,
     root: PathBuf,
     pub(crate) nodes: Vec<Running>,
+    /// How many solves each node may be given at once.
+    pub(crate) slots: Vec<usize>,
     pub(crate) client: reqwest::Client,
     stop: CancellationToken,
     served: Option<JoinHandle<bool>>,
@@ -83,8 +87,9 @@ impl TestGateway {
         config.warm.enabled = false;
         (config.address.requests_per_sec_max, config.address.burst) = (1_000_000, 1_000_000);
         config.cache.enabled = false;
-        let mut nodes = Vec::new();
+        let (mut nodes, mut children) = (Vec::new(), Vec::new());
         for (index, node) in setup.nodes.into_iter().enumerate() {
+            children.push(node.children);
             let slots = u32::try_from(node.children).ok();
             let running = simnode::Node::start(node).await.unwrap();
             config.nodes.push(Node {
@@ -113,6 +118,7 @@ impl TestGateway {
             registry,
             root,
             nodes,
+            slots: children,
             client,
             stop,
             served: Some(served),
@@ -166,11 +172,12 @@ impl TestGateway {
         Answered::of(request.send().await.unwrap()).await
     }
 
-    /// Stops it, and asserts that everything ended by itself.
+    /// Stops it, and asserts that everything ended by itself, and that the invariants hold.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         let served = self.served.take().unwrap();
         assert!(served.await.unwrap(), "the drain left something behind");
+        invariants::hold(&self).await;
         for node in self.nodes.drain(..) {
             node.stop().await;
         }

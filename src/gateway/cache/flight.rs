@@ -123,6 +123,11 @@ impl<K: Eq + Hash + Clone, T: Clone> Table<K, T> {
         }
     }
 
+    /// Whether the key has a flight.
+    pub(super) fn has(&self, key: &K) -> bool {
+        self.flights.contains_key(key)
+    }
+
     /// How many flights there are, and how many callers wait for them.
     pub(super) fn count(&self) -> (usize, usize) {
         (self.flights.len(), self.flights.values().map(|flight| flight.waiting).sum())

@@ -51,6 +51,8 @@ struct Flight {
     /// Nobody waits any more, and nothing has been sent.
     given_up: CancellationToken,
     sent: AtomicBool,
+    /// The latest moment by which a caller that came wants the answer.
+    wanted_until: Mutex<tokio::time::Instant>,
     outcome: watch::Sender<Option<Outcome>>,
 }
 
@@ -108,18 +110,29 @@ impl Flights {
     }
 
     /// Joins the flight of an equal solve, or starts one. Must be called on a runtime.
-    pub(super) fn join<S>(self: &Arc<Self>, terms: &Terms, solve: &Solve, inner: S) -> Result<Waiter, Error>
+    /// The caller wants the answer by `by`.
+    pub(super) fn join<S>(
+        self: &Arc<Self>,
+        terms: &Terms,
+        solve: &Solve,
+        by: tokio::time::Instant,
+        inner: S,
+    ) -> Result<Waiter, Error>
     where
         S: Service<Solve, Response = Answer, Error = Error, Future: Send> + Clone + Send + 'static,
     {
         let forced = (!terms.reads).then(|| self.forced.fetch_add(1, Ordering::Relaxed));
         let key = FlightKey { key: terms.key, lane: terms.lane, forced };
-        let begin = |id| Arc::new(Flight::new(key.clone(), id));
+        let begin = |id| Arc::new(Flight::new(key.clone(), id, by));
         let (flight, leads) = match self.table().join(&key, begin) {
             Joined::Lead(_, flight) => (flight, true),
             Joined::Follow(_, flight) => (flight, false),
             Joined::Full => return Err(Error::TooManyWaiters { retry_after: WAITERS_RETRY }),
         };
+        {
+            let mut until = flight.wanted_until.lock().unwrap_or_else(PoisonError::into_inner);
+            *until = by.max(*until);
+        }
         let outcome = flight.outcome.subscribe();
         let waiter = Waiter { flights: Arc::clone(self), flight: Arc::clone(&flight), outcome, leads };
         if leads {
@@ -128,6 +141,11 @@ impl Flights {
             self.tasks.spawn(pilot.fly(inner, solve.clone()).in_current_span());
         }
         Ok(waiter)
+    }
+
+    /// Whether there is a flight that a caller with these terms would join.
+    pub(super) fn has(&self, terms: &Terms) -> bool {
+        terms.reads && self.table().has(&FlightKey { key: terms.key, lane: terms.lane, forced: None })
     }
 
     /// How many flights there are, and how many callers wait for them.
@@ -152,9 +170,10 @@ impl Flights {
 // === impl Flight ===
 
 impl Flight {
-    fn new(key: FlightKey, id: Id) -> Self {
+    fn new(key: FlightKey, id: Id, by: tokio::time::Instant) -> Self {
         let (outcome, _) = watch::channel(None);
-        Self { key, id, given_up: CancellationToken::new(), sent: AtomicBool::new(false), outcome }
+        let (given_up, sent) = (CancellationToken::new(), AtomicBool::new(false));
+        Self { key, id, given_up, sent, wanted_until: Mutex::new(by), outcome }
     }
 }
 
@@ -194,6 +213,12 @@ impl Course {
         let wanted = flights.table().send(&flight.key, flight.id);
         flight.sent.fetch_or(wanted, Ordering::Relaxed);
         wanted
+    }
+
+    /// The latest moment by which a caller wants the answer; none for a solve that nobody shares.
+    pub fn wanted_until(&self) -> Option<tokio::time::Instant> {
+        let flight = &self.0.as_deref()?.flight;
+        Some(*flight.wanted_until.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The deadline has passed while the node solves on: `answer` is what it will have said.

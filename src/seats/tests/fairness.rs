@@ -109,7 +109,7 @@ fn three_equal_tenants_share_equally() {
 }
 
 #[test]
-fn shares_follow_weights() {
+fn o8_shares_follow_weights() {
     let heavier = Demand { weight: 3, ..Demand::new("heavier", 12, 90) };
     let got = simulate(wide(2, 2, 0), &[heavier, Demand::new("other", 12, 90)], SPAN);
     let ratio = got[0].seconds / got[1].seconds;

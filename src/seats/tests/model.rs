@@ -40,17 +40,23 @@ struct Model {
     granted: u64,
     refused: u64,
     gone: u64,
+    /// Whether the newest previews go first. It changes with time and with service, before anything is granted.
+    late: bool,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let lane = prop_oneof![Just(Lane::Preview), Just(Lane::Batch)];
-    let ask = (0..4_u8, lane, prop::option::weighted(0.4, 0..2_u8), 0..400_u64);
+    let patience = prop_oneof![0..400_u64, 2000..6000_u64];
+    let ask = (0..4_u8, lane, prop::option::weighted(0.4, 0..2_u8), patience);
     prop_oneof![
         6 => ask.prop_map(|(tenant, lane, session, patience)| Step::Ask { tenant, lane, session, patience }),
         4 => any::<usize>().prop_map(Step::Release),
         2 => any::<usize>().prop_map(Step::Leave),
         1 => (0..5_u32, 0..4_u32, 0..4_u32, 0..6_u32, 0..300_u64).prop_map(|(a, b, c, d, e)| Step::Caps(a, b, c, d, e)),
+        1 => (300..1500_u64).prop_map(Step::Pass),
         3 => (0..120_u64).prop_map(Step::Pass),
+        // Long lines, so that some become too slow.
+        1 => Just(Step::Caps(2, 1, 1, 8, 4000)),
     ]
 }
 
@@ -75,6 +81,7 @@ impl Model {
             granted: 0,
             refused: 0,
             gone: 0,
+            late: false,
         }
     }
 
@@ -98,6 +105,7 @@ impl Model {
 
     /// Takes in what became of waiters, and checks that each fate was due.
     fn settle(&mut self) {
+        self.late = self.schedule.view(self.now).lanes[0].newest_first;
         for (ticket, fate) in self.schedule.fates() {
             let at = self.waiting.iter().position(|(queued, _)| *queued == ticket).expect("a fate of one who waits");
             let waiter = self.waiting[at].1.clone();
@@ -105,11 +113,14 @@ impl Model {
                 Fate::Granted => {
                     assert!(waiter.until > self.now, "granted after its time");
                     let line = |other: &Waiter| other.tenant == waiter.tenant && other.lane == waiter.lane;
-                    assert!(!self.waiting[..at].iter().any(|(_, other)| line(other)), "granted before its elder");
+                    let newest_first = self.late && waiter.lane == Lane::Preview;
+                    let passed_over = if newest_first { &self.waiting[at + 1..] } else { &self.waiting[..at] };
+                    assert!(!passed_over.iter().any(|(_, other)| line(other)), "granted out of its tenant's order");
                     self.start(ticket, waiter.lane);
                 }
                 Fate::Expired => assert!(waiter.until <= self.now, "expired before its time"),
                 Fate::Closed => assert_eq!(self.caps.lane(waiter.lane).seats, 0),
+                Fate::Shed => assert!(self.late && waiter.lane == Lane::Preview, "shed of a line that is in time"),
                 Fate::Superseded => panic!("superseded without a newer one"),
             }
             self.waiting.remove(at);
@@ -127,8 +138,9 @@ impl Model {
                 && lane == Lane::Preview
                 && (waiter.tenant, waiter.lane, waiter.session) == (tenant, lane, session)
         });
+        let older_ticket = older.map(|at| self.waiting[at].0);
         let had_room = self.has_room(lane);
-        let depth = self.queued(lane) - usize::from(older.is_some());
+        let mut depth = self.queued(lane) - usize::from(older.is_some());
         let ask = Ask {
             tenant: tenant.to_string().into(),
             lane,
@@ -136,11 +148,19 @@ impl Model {
             weight: std::num::NonZeroU32::MIN,
         };
         let answer = self.schedule.ask(ask, until, self.now);
-        if let Some(at) = older {
-            let fates = self.schedule.fates();
-            assert_eq!(fates, [(self.waiting[at].0, Fate::Superseded)]);
+        let mut fates = self.schedule.fates();
+        if let Some(ticket) = older_ticket {
+            assert_eq!(fates.remove(0), (ticket, Fate::Superseded));
             self.gone += 1;
         }
+        for (ticket, fate) in fates {
+            assert!(fate == Fate::Shed && self.late && lane == Lane::Preview, "{fate:?}");
+            assert_eq!(depth, self.caps.lane(lane).depth as usize, "room was made where there was some");
+            self.waiting.retain(|(other, _)| *other != ticket);
+            depth -= 1;
+            self.gone += 1;
+        }
+        let older = older_ticket.and_then(|ticket| self.waiting.iter().position(|(other, _)| *other == ticket));
         let closed = self.caps.lane(lane).seats == 0;
         match answer {
             Answer::Granted(ticket) => {
@@ -153,8 +173,11 @@ impl Model {
                 assert_eq!(ends, until.min(self.now + self.caps.lane(lane).wait));
                 let waiter = Waiter { tenant, lane, session, until: ends };
                 match older {
-                    Some(at) => self.waiting[at] = (ticket, waiter),
-                    None => self.waiting.push((ticket, waiter)),
+                    Some(at) if !self.late => self.waiting[at] = (ticket, waiter),
+                    older => {
+                        older.map(|at| self.waiting.remove(at));
+                        self.waiting.push((ticket, waiter));
+                    }
                 }
             }
             Answer::Refused(refusal) => {
@@ -167,7 +190,7 @@ impl Model {
                     Why::LaneFull => assert!(!had_room && self.caps.lane(lane).depth == 0),
                     Why::QueueFull => assert!(!had_room && depth >= self.caps.lane(lane).depth as usize),
                     Why::WaitTooLong => assert!(patience == 0 || !had_room),
-                    Why::NoSuchApp | Why::Superseded | Why::Expired => panic!("not an answer: {refusal:?}"),
+                    Why::NoSuchApp | Why::Superseded | Why::Expired | Why::Shed => panic!("not an answer: {refusal:?}"),
                 }
             }
         }
@@ -231,7 +254,13 @@ impl Model {
         assert_eq!(view.lanes.map(|lane| lane.tenants), [0, 0], "tenants without work or debt are remembered");
         let tallies: BTreeMap<_, _> = view.lanes.iter().map(|lane| (lane.lane, lane.tally)).collect();
         for tally in tallies.values() {
-            let ended = tally.granted + tally.refused + tally.superseded + tally.expired + tally.closed + tally.left;
+            let ended = tally.granted
+                + tally.refused
+                + tally.superseded
+                + tally.expired
+                + tally.closed
+                + tally.shed
+                + tally.left;
             assert_eq!(tally.asked, ended, "{tally:?}");
         }
     }
