@@ -314,9 +314,9 @@ fn losses(sides: (&Side<'_>, &Side<'_>), name: &str, section: &str, loss: &Loss)
     let file = if is_input { INPUTS } else { OUTPUTS };
     let member = format!("/properties/{}", escape(name));
     if loss.witnesses.is_empty() {
-        let (known, lost) = match &loss.proof {
-            Proof::Lost(lost) => (true, lost),
-            Proof::Unknown(lost) => (false, lost),
+        let (known, concerned) = match &loss.proof {
+            Proof::Lost(schema) => (true, schema),
+            Proof::Unknown(schema) => (false, schema),
             Proof::Contained => (true, &None),
         };
         let (rule, message) = match (is_input, known) {
@@ -332,7 +332,7 @@ fn losses(sides: (&Side<'_>, &Side<'_>), name: &str, section: &str, loss: &Loss)
             }
         };
         let message = if known { format!("{message}; no example of one could be made") } else { message };
-        return vec![Change { lost: lost.clone(), ..Change::at_files(rule, sides, file, &member, message) }];
+        return vec![Change { lost: concerned.clone(), ..Change::at_files(rule, sides, file, &member, message) }];
     }
     let change = |witness: &Witness| {
         let message = if is_input {

@@ -264,7 +264,9 @@ impl Hints {
         // A name that only a rule for unnamed members speaks of.
         for patterns in get("patternProperties").into_iter().filter_map(Value::as_object) {
             for (pattern, schema) in patterns {
-                text::matching(pattern, 1).into_iter().for_each(|name| add(&name, self.at(schema, depth - 1, 4)));
+                if let Some(name) = text::matching(pattern, 1) {
+                    add(&name, self.at(schema, depth - 1, 4));
+                }
             }
         }
         let names = get("propertyNames").into_iter().filter_map(|names| names.get("pattern")?.as_str());
@@ -276,12 +278,12 @@ impl Hints {
         for name in others {
             add(&name, open.map_or_else(|| vec![json!(0)], |schema| self.at(schema, depth - 1, width / 2)));
         }
-        let with = |chosen: &dyn Fn(&str) -> bool| -> Map<String, Value> {
+        let object_of = |chosen: &dyn Fn(&str) -> bool| -> Map<String, Value> {
             let first = |(name, samples): &(String, Vec<Value>)| Some((name.clone(), samples.first()?.clone()));
             members.iter().filter(|(name, _)| chosen(name)).filter_map(first).collect()
         };
-        let least = with(&|name| required.contains(name));
-        let most = with(&|name| name != "other");
+        let least = object_of(&|name| required.contains(name));
+        let most = object_of(&|name| name != "other");
         let mut samples = vec![Value::Object(least.clone()), Value::Object(most.clone())];
         for (name, values) in &members {
             for value in values.iter().take(width) {

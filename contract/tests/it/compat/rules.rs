@@ -77,6 +77,7 @@ fn compared(old: (&str, &[Edit]), new: (&str, &[Edit])) -> Comparison {
 /// Rule, what makes the old version, what makes the new one.
 fn fixtures() -> Vec<(&'static str, Vec<Edit>, Vec<Edit>)> {
     let mut fixtures = inputs();
+    fixtures.extend(values_of_inputs());
     fixtures.extend(outputs());
     fixtures.extend(terms());
     fixtures
@@ -84,21 +85,8 @@ fn fixtures() -> Vec<(&'static str, Vec<Edit>, Vec<Edit>)> {
 
 fn inputs() -> Vec<(&'static str, Vec<Edit>, Vec<Edit>)> {
     let nothing = Vec::new;
-    let name = |schema| vec![(IN, NAME, schema)];
     let mut required = vec![(IN, r#""required": ["span"]"#, r#""required": ["span", "bays"]"#)];
     required.push((SHORT, r#"{ "span": 12 }"#, r#"{ "span": 12, "bays": 3 }"#));
-    let loads = |schema| vec![(IN, LOADS, schema)];
-    let tree = |schema| {
-        vec![
-            (
-                BIND,
-                r#""gh": "RH_IN:loads", "type": "number", "access": "list""#,
-                r#""gh": "RH_IN:loads", "type": "number", "access": "tree""#,
-            ),
-            (IN, LOADS, schema),
-        ]
-    };
-    let plane = r#"{ "plane": { "origin": [0, 0, 0], "x_axis": [1, 0, 0], "y_axis": [0, 1, 0] }, "radius": 0.5 }"#;
     vec![
         ("input_removed", nothing(), NAMELESS.to_vec()),
         ("input_added", NAMELESS.to_vec(), nothing()),
@@ -143,6 +131,25 @@ fn inputs() -> Vec<(&'static str, Vec<Edit>, Vec<Edit>)> {
                 (IN, LOADS, r#""loads": { "type": "number", "default": 0 }"#),
             ],
         ),
+    ]
+}
+
+fn values_of_inputs() -> Vec<(&'static str, Vec<Edit>, Vec<Edit>)> {
+    let nothing = Vec::new;
+    let name = |schema| vec![(IN, NAME, schema)];
+    let loads = |schema| vec![(IN, LOADS, schema)];
+    let tree = |schema| {
+        vec![
+            (
+                BIND,
+                r#""gh": "RH_IN:loads", "type": "number", "access": "list""#,
+                r#""gh": "RH_IN:loads", "type": "number", "access": "tree""#,
+            ),
+            (IN, LOADS, schema),
+        ]
+    };
+    let plane = r#"{ "plane": { "origin": [0, 0, 0], "x_axis": [1, 0, 0], "y_axis": [0, 1, 0] }, "radius": 0.5 }"#;
+    vec![
         (
             "input_type_narrowed",
             nothing(),
