@@ -2,7 +2,11 @@
 
 // `cfg(test)` always holds here; saying so lets clippy treat every helper below as test code.
 #[cfg(test)]
+mod aliases;
+#[cfg(test)]
 mod cache;
+#[cfg(test)]
+mod ci;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
@@ -16,11 +20,15 @@ mod load;
 #[cfg(test)]
 mod nodes;
 #[cfg(test)]
+mod onboarding;
+#[cfg(test)]
 mod pool;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod scaffold;
 #[cfg(test)]
 mod seats;
 #[cfg(test)]
