@@ -39,7 +39,8 @@ enum Word {
     Set {
         app_id: String,
         alias: String,
-        version: Version,
+        #[arg(value_name = "VERSION")]
+        to: Version,
         #[command(flatten)]
         why: Why,
     },
@@ -74,7 +75,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Exit> {
     let (app_id, order) = match &args.word {
         Word::List { app_id } | Word::History { app_id } => (app_id, None),
-        Word::Set { app_id, alias, version, why } => (app_id, Some((alias, Wanted::To(version), why))),
+        Word::Set { app_id, alias, to, why } => (app_id, Some((alias, Wanted::To(to), why))),
         Word::Undo { app_id, alias, why } => (app_id, Some((alias, Wanted::Back, why))),
     };
     super::new_app::check_id(app_id)?;

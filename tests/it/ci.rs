@@ -114,7 +114,8 @@ impl Sample {
     }
 
     fn digest(&self) -> String {
-        contract::Digest::of(fs::read(self.root.path().join("release.tar.gz")).unwrap()).to_string()
+        let digest = contract::Digest::of(fs::read(self.root.path().join("release.tar.gz")).unwrap()).to_string();
+        digest.trim_start_matches("sha256:").to_owned()
     }
 
     /// What stands in `${{ … }}`.
