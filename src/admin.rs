@@ -21,6 +21,7 @@ use crate::nodes::Nodes;
 use crate::registry::Registry;
 use crate::registry::events::Event;
 
+pub mod aliases;
 pub mod health;
 pub mod metrics;
 pub mod operate;

@@ -11,17 +11,20 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Flags, ProcessEnvironment, Settings};
 
+mod alias;
 mod breaking;
 mod can_roll;
 mod config_command;
 mod dev;
 mod diff;
 mod findings;
+mod import;
 mod inspect;
 mod key;
 mod load;
 mod matrix;
 mod new_app;
+mod new_version;
 mod node;
 mod schema;
 mod serve;
@@ -63,6 +66,12 @@ enum Command {
     Inspect(inspect::Args),
     /// Make an app of a Grasshopper file: its whole folder, checked.
     NewApp(new_app::Args),
+    /// Make the next version of an app, from its latest and perhaps another Grasshopper file.
+    NewVersion(new_version::Args),
+    /// Make apps of a folder of Grasshopper files.
+    Import(import::Args),
+    /// Show where an app's aliases lead, lead one elsewhere, take the last move back.
+    Alias(alias::Args),
     /// Show which version can be solved on which node, and why not.
     Matrix(matrix::Args),
     /// Show the nodes of a running gateway, drain one, take it back.
@@ -120,6 +129,9 @@ pub fn run(cli: Cli) -> Exit {
         Command::Diff(args) => diff::run(&args, json, config),
         Command::Inspect(args) => inspect::run(&args, json),
         Command::NewApp(args) => new_app::run(&args, json, config),
+        Command::NewVersion(args) => new_version::run(&args, json),
+        Command::Import(args) => import::run(&args, json, config),
+        Command::Alias(args) => alias::run(&args, json),
         Command::Matrix(args) => matrix::run(&args, json),
         Command::Node(args) => node::run(&args, json),
         Command::Watch(args) => watch::run(&args, json),

@@ -1,5 +1,5 @@
 //! What operators may change and see while the gateway runs, on a listener of its own: `/admin/nodes`, `/admin/caches`,
-//! `/admin/traffic`, `/metrics`.
+//! `/admin/aliases`, `/admin/traffic`, `/metrics`.
 //!
 //! Invariant: it asks for no key, so it answers only on a loopback address and only what was sent to it as such: a page
 //! in a browser on the same computer can neither send its forms here nor reach it under another name.
@@ -8,15 +8,21 @@ use std::convert::Infallible;
 
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 
-use super::{Admin, Path, metrics, respond, text, wants_text};
+use super::{Admin, Path, aliases, metrics, respond, text, wants_text};
 use crate::gateway::{Request, Response};
 use crate::nodes::{NodeView, Nodes};
 
 /// The operator's listener: what changes something, and all that [`Admin`] answers.
 pub fn front(admin: Admin, nodes: Nodes) -> Path {
     Path::new(tower::service_fn(move |request: Request| {
-        let answer = answer(&admin, &nodes, &request);
-        async move { Ok::<_, Infallible>(answer) }
+        let (admin, nodes) = (admin.clone(), nodes.clone());
+        async move {
+            let rest = request.uri().path().strip_prefix("/admin/aliases/").map(str::to_owned);
+            Ok::<_, Infallible>(match rest {
+                Some(rest) if is_local(&request) => aliases::answer(&admin, request, rest).await,
+                _ => answer(&admin, &nodes, &request),
+            })
+        }
     }))
 }
 

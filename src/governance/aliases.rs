@@ -208,11 +208,10 @@ fn lock(app: &Path) -> Result<File, Error> {
     let begin = Instant::now();
     loop {
         match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(folder),
             Err(rustix::io::Errno::WOULDBLOCK) if begin.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Busy),
-            // A share that knows no locks: the digest that is looked at twice has to do.
-            Err(_) => return Ok(folder),
+            // On a share that knows no locks the digest that is looked at twice has to do.
+            Ok(()) | Err(_) => return Ok(folder),
         }
     }
 }

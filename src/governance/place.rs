@@ -50,7 +50,7 @@ pub fn folder(target: &Path, files: &Files) -> io::Result<()> {
         Err(rustix::io::Errno::EXIST | rustix::io::Errno::NOTEMPTY) => return Err(taken()),
         // Some network shares do not know the flag. There a plain rename refuses whatever is not an empty folder.
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
-            fs::rename(&folder, target)?
+            fs::rename(&folder, target)?;
         }
         Err(error) => return Err(error.into()),
     }

@@ -2,9 +2,13 @@
 
 // `cfg(test)` always holds here; saying so lets clippy treat every helper below as test code.
 #[cfg(test)]
+mod aliases;
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod cache;
+#[cfg(test)]
+mod ci;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
@@ -26,6 +30,8 @@ mod metrics;
 #[cfg(test)]
 mod nodes;
 #[cfg(test)]
+mod onboarding;
+#[cfg(test)]
 mod pool;
 #[cfg(test)]
 mod reload;
@@ -33,6 +39,8 @@ mod reload;
 mod rows;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod scaffold;
 #[cfg(test)]
 mod seats;
 #[cfg(test)]

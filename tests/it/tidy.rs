@@ -98,6 +98,10 @@ fn imports_point_one_way() {
             &["crate::app", "crate::admin", "crate::cli", "crate::server", "crate::config", "crate::nodes::solve"],
         ),
         ("src/admin", &["crate::app", "crate::cli"]),
+        (
+            "src/governance",
+            &["crate::gateway", "crate::admin", "crate::nodes", "crate::registry", "crate::app", "crate::cli"],
+        ),
     ];
     for (place, unknown) in absences {
         let found = offenders(

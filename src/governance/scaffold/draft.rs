@@ -282,8 +282,11 @@ impl Port {
             Some(value) => self.open.push(format!(
                 "default: the definition's {value} is not among what it allows, so callers must send it"
             )),
+            None if tree.is_empty() && self.access == Access::List && self.count[0] <= 0 => {
+                self.default = Some(Value::Array(Vec::new()));
+            }
             None if tree.is_empty() => {
-                self.open.push("default: the definition has none, so callers must send it".to_owned())
+                self.open.push("default: the definition has none, so callers must send it".to_owned());
             }
             None => self.open.push("default: the definition's has no form in JSON, so callers must send it".to_owned()),
         }
@@ -297,7 +300,9 @@ impl Port {
             Value::Object(branches) if self.access == Access::Tree => {
                 branches.values().filter_map(Value::as_array).flatten().collect()
             }
-            _ => alone.iter().collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                alone.iter().collect()
+            }
         };
         let counted = i32::try_from(values.len()).unwrap_or(i32::MAX);
         let enough = self.access != Access::List || (self.count[0] <= counted && counted <= self.count[1]);
@@ -334,6 +339,8 @@ impl Port {
                     self.unit = Some(unit);
                     self.open.push(format!("x-unit: guessed {unit} from the name"));
                 }
+                // Whole numbers mostly count.
+                None if self.kind == Type::Integer => {}
                 None => self.open.push("x-unit: none found".to_owned()),
             }
         } else if is_spatial(self.kind) {
@@ -345,14 +352,13 @@ impl Port {
     pub fn widget(&self) -> Option<&'static str> {
         Some(match (self.access, self.kind) {
             (Access::List, _) => "list",
-            (Access::Tree, _) => return None,
             (Access::Item, _) if !self.choices.is_empty() => "select",
             (Access::Item, Type::Number | Type::Integer) if self.limits.iter().all(Option::is_some) => "slider",
             (Access::Item, Type::Number | Type::Integer) => "number",
             (Access::Item, Type::Boolean) => "toggle",
             (Access::Item, Type::Text) => "text",
             (Access::Item, Type::Point) => "point",
-            (Access::Item, _) => return None,
+            (Access::Tree | Access::Item, _) => return None,
         })
     }
 

@@ -73,10 +73,7 @@ fn invalid(draft: &Draft, valid: &Map<String, Value>) -> Vec<(String, Map<String
         let texts = !port.choices.is_empty() && port.kind == Type::Text;
         texts.then(|| json!("none of these"))
     });
-    kind("of-another-type", &|port| match port.kind {
-        Type::Text => Some(json!(1)),
-        _ => Some(json!("a text")),
-    });
+    kind("of-another-type", &|port| Some(if port.kind == Type::Text { json!(1) } else { json!("a text") }));
     found
 }
 

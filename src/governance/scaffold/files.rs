@@ -170,7 +170,7 @@ fn plugins(definition: &Definition) -> Node {
     let rhino = saved.filter(|major| *major >= 7).unwrap_or(8);
     match saved {
         Some(major) if major < 7 => {
-            open.push(format!("rhino: saved by Rhino {major}, which has no compute; {rhino} assumed"))
+            open.push(format!("rhino: saved by Rhino {major}, which has no compute; {rhino} assumed"));
         }
         Some(_) => {}
         None => open.push(format!("rhino: the file does not tell; {rhino} assumed")),
@@ -278,8 +278,8 @@ pub(super) fn property(port: &Port, order: usize, input: bool) -> Node {
     add("x-widget", port.widget().filter(|_| input).map(Node::from));
     let names: Vec<&str> = port.choices.iter().map(|choice| choice.name.as_str()).collect();
     // Names stand beside values one to one; two names for one value have no place here.
-    let named = !names.is_empty() && port.values().len() == names.len();
-    add("x-enum-names", named.then(|| json!(names).into()));
+    let one_to_one = !names.is_empty() && port.values().len() == names.len();
+    add("x-enum-names", one_to_one.then(|| json!(names).into()));
     add("$comment", port.source.as_ref().map(|source| format!("From {source}.").as_str().into()));
     add("x-todo", todo(&port.open));
     Node::Object(members)

@@ -39,11 +39,20 @@ pub(super) fn schema(kind: Type) -> Vec<(String, Node)> {
     }
 }
 
-/// What an output's text is held to: nothing, because a definition writes it.
+/// The same for an output, whose texts and geometry may be as long as the definition makes them.
 pub(super) fn output_schema(kind: Type) -> Vec<(String, Node)> {
     let mut members = schema(kind);
-    members.retain(|(name, _)| name != "maxLength");
+    unbound(&mut members);
     members
+}
+
+fn unbound(members: &mut Vec<(String, Node)>) {
+    members.retain(|(name, _)| name != "maxLength");
+    for (_, node) in members {
+        if let Node::Object(inner) = node {
+            unbound(inner);
+        }
+    }
 }
 
 fn numbers(count: u64) -> Node {

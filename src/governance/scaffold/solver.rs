@@ -91,7 +91,7 @@ impl Solver {
         let body = Prepared::of(contract).request(&inputs.values, Source::Algo).map_err(|error| error.to_string())?;
         let begin = Instant::now();
         let solved = tokio::time::timeout(PATIENCE, self.client.solve(body, ANSWER_BYTES)).await;
-        let reply = solved.map_err(|_| format!("no answer within {} s", PATIENCE.as_secs()))?;
+        let Ok(reply) = solved else { return Err(format!("no answer within {} s", PATIENCE.as_secs())) };
         let reply = reply.map_err(|failure| failure.to_string())?;
         let reply =
             classify::Reply { status: reply.status, content_type: reply.content_type.as_deref(), body: &reply.body };
