@@ -182,7 +182,7 @@ fn start(binaries: &Path) -> Server {
     let mut command = Command::new("sh");
     command.args([
         "-c",
-        "folder=$1; shift; \"$@\" & pid=$!; read -r _; kill -QUIT $pid; wait $pid; rm -rf \"$folder\"",
+        "trap : TERM INT HUP; folder=$1; shift; \"$@\" & pid=$!; read -r _; kill -QUIT $pid; wait $pid; rm -rf \"$folder\"",
         "sh",
     ]);
     command.arg(&folder);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jobs::{Abandon, Outcome, Queue as _, State, Store as _, Submitted, Watch};
+use jobs::{Abandon, Outcome, Queue as _, State, Store as _, Submitted, Upkeep as _, Watch};
 use sqlx::Row as _;
 
 use crate::server::{Server, run};
@@ -150,4 +150,38 @@ async fn a_message_is_left_with_its_row_or_not_at_all() {
     let mut raw = database.raw("postgres").await;
     let count: i64 = sqlx::query("SELECT count(*) FROM outbox").fetch_one(&mut raw).await.unwrap().get(0);
     assert_eq!(count, 2, "submitted once, queued again once");
+    // Whoever has enqueue takes them; here another queue.
+    let broker = sqlite().await;
+    assert_eq!(db.relay(broker.queue.as_ref(), 1).await.unwrap(), 1);
+    assert_eq!(db.relay(broker.queue.as_ref(), 10).await.unwrap(), 1);
+    assert_eq!(db.relay(broker.queue.as_ref(), 10).await.unwrap(), 0);
+}
+
+/// Retention: what ended long ago goes with its history and its artifacts' rows; what ended within the day stays.
+#[tokio::test]
+async fn what_ended_long_ago_is_retired_and_its_blobs_are_left_to_the_sweep() {
+    let Some(server) = Server::get() else { return };
+    let database = server.database().await;
+    admit_all(&database.admin().await).await;
+    let db = database.connect("test_all").await;
+    let mut paths = Vec::new();
+    for _ in 0..2 {
+        db.submit(&ann(), new_job()).await.unwrap();
+        let claimed = db.claim(&app("sitefit"), "w", LONG).await.unwrap().unwrap();
+        let result = result_of(&ann(), claimed.job.id);
+        paths.push(result.artifacts[0].path.clone());
+        db.complete(&claimed.lease, Outcome::Succeeded(result)).await.unwrap();
+    }
+    assert_eq!(db.referenced(&paths).await.unwrap().len(), 2);
+    assert_eq!(db.retire(Duration::ZERO, 10).await.unwrap(), 0, "a day at least");
+    let mut raw = database.raw("postgres").await;
+    let two_days =
+        "UPDATE job SET finished_at = finished_at - 172800000000 WHERE id = (SELECT min(id::text)::uuid FROM job)";
+    run(&mut raw, two_days).await;
+    assert_eq!(db.retire(Duration::ZERO, 10).await.unwrap(), 1);
+    let referenced = db.referenced(&paths).await.unwrap();
+    assert_eq!(referenced.into_iter().collect::<Vec<_>>(), [paths[1].clone()]);
+    let left: i64 =
+        sqlx::query("SELECT count(DISTINCT job_id) FROM job_event").fetch_one(&mut raw).await.unwrap().get(0);
+    assert_eq!(left, 1);
 }
