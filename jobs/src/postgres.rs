@@ -132,7 +132,11 @@ impl Postgres {
         let job = match &decision {
             Decision::Move(next, kind) => self.write(&mut tx, scope, id, (next, Some((*kind, now))), &with).await?,
             Decision::Hold(next) => self.write(&mut tx, scope, id, (next, None), &with).await?,
-            Decision::Stay | Decision::Fenced => return Ok(Some((job, decision))),
+            Decision::Stay | Decision::Fenced => {
+                // Ended here: a transaction that is dropped keeps its lock until the pool comes to it, and a claim would pass over the row.
+                tx.commit().await?;
+                return Ok(Some((job, decision)));
+            }
         };
         tx.commit().await?;
         if let Decision::Move(..) = decision {

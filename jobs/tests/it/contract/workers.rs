@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jobs::{Abandon, Cancel, Error, Kind, Outcome, Reaped, State, Stats};
+use jobs::{Abandon, Cancel, Error, Kind, Outcome, Reaped, Replay, State, Stats};
 
 use super::on_each_database;
 use crate::support::*;
@@ -22,6 +22,7 @@ on_each_database!(
     tenants_take_turns_however_much_one_of_them_has_queued,
     claims_at_one_time_never_give_one_job_twice,
     a_queue_tells_its_figures,
+    a_call_that_changes_nothing_keeps_no_claim_from_its_job,
 );
 
 async fn a_job_goes_through_its_states_to_a_result(db: &Db) {
@@ -227,4 +228,14 @@ async fn a_queue_tells_its_figures(db: &Db) {
     assert_eq!((stats.ready, stats.scheduled, stats.held, stats.dead), (2, 0, 1, 1));
     assert!(stats.oldest_age.is_some());
     assert_eq!(db.queue.stats(&app("parking")).await.unwrap(), Stats::default());
+}
+
+async fn a_call_that_changes_nothing_keeps_no_claim_from_its_job(db: &Db) {
+    let id = submit(db, &ann()).await;
+    for _ in 0..20 {
+        assert!(matches!(db.store.replay(&ann(), id).await.unwrap(), Some(Replay::Refused(_))));
+        let claimed = claim(db, "sitefit", LONG).await.unwrap();
+        db.queue.abandon(&claimed.lease, Abandon::Return).await.unwrap();
+        assert!(matches!(db.queue.abandon(&claimed.lease, Abandon::Return).await, Err(Error::Fenced)));
+    }
 }
