@@ -164,3 +164,6 @@ pub(crate) fn lapsed() -> Failure {
         retryable: true,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,18 +130,14 @@ impl Postgres {
         let job = row::job(&found)?;
         let decision = decide(&row::decisive(&found)?, &ask(now), now);
         let job = match &decision {
-            Decision::Move(next, kind) => write(&mut tx, scope, id, next, &with, Some((*kind, now))).await?,
-            Decision::Hold(next) => write(&mut tx, scope, id, next, &with, None).await?,
-            Decision::Stay | Decision::Fenced => return Ok(Some((job, decision))),
-        };
-        if job.state == State::Succeeded {
-            for artifact in &with.artifacts {
-                keep(&mut tx, scope, id, "result", artifact).await?;
+            Decision::Move(next, kind) => self.write(&mut tx, scope, id, (next, Some((*kind, now))), &with).await?,
+            Decision::Hold(next) => self.write(&mut tx, scope, id, (next, None), &with).await?,
+            Decision::Stay | Decision::Fenced => {
+                // Ended here: a transaction that is dropped keeps its lock until the pool comes to it, and a claim would pass over the row.
+                tx.commit().await?;
+                return Ok(Some((job, decision)));
             }
-        }
-        if let Decision::Move(..) = decision {
-            self.announce(&mut tx, &job).await?;
-        }
+        };
         tx.commit().await?;
         if let Decision::Move(..) = decision {
             self.tell(&job);
@@ -149,17 +145,57 @@ impl Postgres {
         Ok(Some((job, decision)))
     }
 
-    /// Tells other processes when the transaction commits, and a broker where there is one.
-    async fn announce(&self, tx: &mut TenantTx, job: &Job) -> Result<(), Error> {
-        if job.state == State::Queued && self.outbox {
-            sqlx::query("INSERT INTO outbox (tenant_id, app_id, job_id, created_at) VALUES ($1, $2, $3, now_us())")
-                .bind(job.scope.tenant.as_str())
-                .bind(job.scope.app.as_str())
-                .bind(job.id.0)
-                .execute(tx.connection())
-                .await?;
-        }
-        listen::notify(tx, job).await
+    /// Writes the row, its entry where there is one, its artifacts and its message to a broker, in one statement. Gives the job as it
+    /// is now.
+    async fn write(
+        &self,
+        tx: &mut TenantTx,
+        scope: &Scope,
+        id: JobId,
+        (next, entry): (&Row, Option<(Kind, Micros)>),
+        with: &Attached,
+    ) -> Result<Job, Error> {
+        const SQL: &str = concat!(
+            "WITH moved AS (UPDATE job SET state = $3, attempts = $4, token = $5, lease_until = $6, cancel_requested = $7, \
+             due_at = $8, started_at = $9, finished_at = $10, seq = $11, failure = coalesce($12, failure), \
+             result = coalesce($13, result) WHERE app_id = $1 AND id = $2 RETURNING *), \
+             told AS (INSERT INTO job_event (tenant_id, app_id, job_id, seq, at, kind, state, attempt, code) \
+             SELECT tenant_id, app_id, id, seq, $14, $15, state, attempts, $16 FROM moved WHERE $15 IS NOT NULL), \
+             kept AS (INSERT INTO artifact (tenant_id, app_id, job_id, path, role, digest, bytes, media_type) \
+             SELECT tenant_id, app_id, moved.id, blob.path, 'result', blob.digest, blob.bytes, blob.media_type FROM moved, \
+             unnest($17::text[], $18::text[], $19::bigint[], $20::text[]) AS blob (path, digest, bytes, media_type) \
+             WHERE state = 'succeeded' ON CONFLICT DO NOTHING), \
+             sent AS (INSERT INTO outbox (tenant_id, app_id, job_id, created_at) \
+             SELECT tenant_id, app_id, id, now_us() FROM moved WHERE $21 AND $15 IS NOT NULL AND state = 'queued') SELECT ",
+            columns!(),
+            " FROM moved"
+        );
+        let each = |part: fn(&Artifact) -> &str| with.artifacts.iter().map(part).collect::<Vec<_>>();
+        let row: PgRow = sqlx::query(SQL)
+            .bind(scope.app.as_str())
+            .bind(id.0)
+            .bind(next.state.as_str())
+            .bind(i64::from(next.attempts))
+            .bind(next.token)
+            .bind(next.lease_until)
+            .bind(next.cancel_requested)
+            .bind(next.due_at)
+            .bind(next.started_at)
+            .bind(next.finished_at)
+            .bind(next.seq)
+            .bind(with.failure.as_ref().map(json).transpose()?)
+            .bind(with.result.as_deref().filter(|_| next.state == State::Succeeded))
+            .bind(entry.map(|(_, at)| at))
+            .bind(entry.map(|(kind, _)| kind.as_str()))
+            .bind(with.failure.as_ref().map(|failure| failure.code.as_str()))
+            .bind(each(|artifact| &artifact.path))
+            .bind(each(|artifact| &artifact.digest))
+            .bind(with.artifacts.iter().map(|artifact| row::length(artifact.bytes)).collect::<Vec<_>>())
+            .bind(each(|artifact| &artifact.media_type))
+            .bind(self.outbox)
+            .fetch_one(tx.connection())
+            .await?;
+        row::job(&row)
     }
 
     /// Tells this process.
@@ -178,71 +214,6 @@ impl Postgres {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.insert(scope.app.clone(), scope.tenant.to_string());
     }
-}
-
-/// Writes the row, and its entry where there is one, in one statement. Gives the job as it is now.
-async fn write(
-    tx: &mut TenantTx,
-    scope: &Scope,
-    id: JobId,
-    next: &Row,
-    with: &Attached,
-    entry: Option<(Kind, Micros)>,
-) -> Result<Job, Error> {
-    const SQL: &str = concat!(
-        "WITH moved AS (UPDATE job SET state = $3, attempts = $4, token = $5, lease_until = $6, cancel_requested = $7, \
-         due_at = $8, started_at = $9, finished_at = $10, seq = $11, failure = coalesce($12, failure), \
-         result = coalesce($13, result) WHERE app_id = $1 AND id = $2 RETURNING *), \
-         told AS (INSERT INTO job_event (tenant_id, app_id, job_id, seq, at, kind, state, attempt, code) \
-         SELECT tenant_id, app_id, id, seq, $14, $15, state, attempts, $16 FROM moved WHERE $15 IS NOT NULL) SELECT ",
-        columns!(),
-        " FROM moved"
-    );
-    let row: PgRow = sqlx::query(SQL)
-        .bind(scope.app.as_str())
-        .bind(id.0)
-        .bind(next.state.as_str())
-        .bind(i64::from(next.attempts))
-        .bind(next.token)
-        .bind(next.lease_until)
-        .bind(next.cancel_requested)
-        .bind(next.due_at)
-        .bind(next.started_at)
-        .bind(next.finished_at)
-        .bind(next.seq)
-        .bind(with.failure.as_ref().map(json).transpose()?)
-        .bind(with.result.as_deref().filter(|_| next.state == State::Succeeded))
-        .bind(entry.map(|(_, at)| at))
-        .bind(entry.map(|(kind, _)| kind.as_str()))
-        .bind(with.failure.as_ref().map(|failure| failure.code.as_str()))
-        .fetch_one(tx.connection())
-        .await?;
-    row::job(&row)
-}
-
-/// Records a blob that the job refers to.
-async fn keep(
-    tx: &mut TenantTx,
-    scope: &Scope,
-    id: JobId,
-    role: &'static str,
-    artifact: &Artifact,
-) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO artifact (tenant_id, app_id, job_id, path, role, digest, bytes, media_type) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
-    )
-    .bind(scope.tenant.as_str())
-    .bind(scope.app.as_str())
-    .bind(id.0)
-    .bind(&artifact.path)
-    .bind(role)
-    .bind(&artifact.digest)
-    .bind(i64::try_from(artifact.bytes).unwrap_or(i64::MAX))
-    .bind(&artifact.media_type)
-    .execute(tx.connection())
-    .await?;
-    Ok(())
 }
 
 #[async_trait]

@@ -169,6 +169,11 @@ pub(crate) fn micros(duration: Duration) -> Micros {
     Micros::try_from(duration.as_micros()).unwrap_or(LONGEST).min(LONGEST)
 }
 
+/// A blob's length as a database keeps it.
+pub(crate) fn length(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
 pub(crate) fn parse<T: DeserializeOwned>(column: &str, json: &str) -> Result<T, Error> {
     serde_json::from_str(json).map_err(|error| corrupt(column, &error))
 }

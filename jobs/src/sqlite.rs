@@ -184,7 +184,7 @@ async fn keep(
     .bind(&artifact.path)
     .bind(role)
     .bind(&artifact.digest)
-    .bind(i64::try_from(artifact.bytes).unwrap_or(i64::MAX))
+    .bind(row::length(artifact.bytes))
     .bind(&artifact.media_type)
     .execute(&mut **tx)
     .await?;

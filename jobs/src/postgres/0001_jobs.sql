@@ -11,18 +11,19 @@ DECLARE
 BEGIN
     FOREACH wanted IN ARRAY ARRAY['appserver_owner', 'appserver_queue', 'appserver_api', 'appserver_worker', 'appserver_reaper'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
-            EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE', wanted);
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE', wanted);
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                -- Another database's migration made it at the same moment.
+                NULL;
+            END;
         END IF;
     END LOOP;
     -- Who migrates must be able to give things to them.
     EXECUTE format('GRANT appserver_owner, appserver_queue TO %I', current_user);
-EXCEPTION WHEN duplicate_object OR unique_violation THEN
-    -- Another schema's migration made them at the same moment.
-    NULL;
 END
 $$;
 
--- A stopped worker must not hold a lock, and a lost one must not hold a transaction.
 ALTER SCHEMA {schema} OWNER TO appserver_owner;
 REVOKE ALL ON SCHEMA {schema} FROM PUBLIC;
 GRANT USAGE ON SCHEMA {schema} TO appserver_queue, appserver_api, appserver_worker, appserver_reaper;
@@ -138,6 +139,19 @@ CREATE FUNCTION now_us() RETURNS bigint LANGUAGE sql VOLATILE SET search_path = 
 CREATE FUNCTION allowed_apps(who text) RETURNS text[] LANGUAGE sql STABLE SECURITY DEFINER SET search_path = {schema}, pg_temp
     AS $$ SELECT coalesce(array_agg(app_id), '{}') FROM tenant_app WHERE tenant_id = who $$;
 
+-- Every line of a history is told to whoever waits, when its transaction commits: a job's id, an app's name, nothing of a tenant's,
+-- because every role of the database may listen.
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql SET search_path = {schema}, pg_temp AS $$
+BEGIN
+    PERFORM pg_notify('{schema}_changes', 'job ' || NEW.job_id);
+    IF NEW.state = 'queued' THEN
+        PERFORM pg_notify('{schema}_changes', 'queue ' || NEW.app_id);
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER tell AFTER INSERT ON job_event FOR EACH ROW EXECUTE FUNCTION tell();
+
 ALTER TABLE tenant     ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE tenant_app ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE job        ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -170,7 +184,8 @@ GRANT SELECT, DELETE ON job TO appserver_queue;
 GRANT UPDATE (state, attempts, token, lease_until, worker, due_at, finished_at, failure, seq) ON job TO appserver_queue;
 GRANT SELECT, INSERT ON job_event TO appserver_queue;
 GRANT SELECT ON artifact TO appserver_queue;
-GRANT SELECT, INSERT, DELETE ON outbox TO appserver_queue;
+-- To lock a message takes the right to change a column of it; none is changed.
+GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON outbox TO appserver_queue;
 
 GRANT SELECT, INSERT ON job TO appserver_api;
 GRANT UPDATE (state, attempts, token, lease_until, worker, cancel_requested, due_at, started_at, finished_at, failure, result, seq)

@@ -1,6 +1,6 @@
 //! Changes told between processes by NOTIFY. A hint only: whoever waits polls as well, so a listener that is lost costs a poll.
 //!
-//! What is told is a job's id, or an app's name: nothing of a tenant's, because every role of the database may listen.
+//! The telling is a trigger of the histories' table, so that no statement can forget it.
 
 use std::time::Duration;
 
@@ -8,9 +8,8 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::task::JoinHandle;
 use tokio::time;
 
-use super::TenantTx;
 use crate::bell::{Bell, Ring};
-use crate::{AppId, Error, Job, JobId, State};
+use crate::{AppId, JobId};
 
 /// Before a listener that was lost is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -64,18 +63,6 @@ fn read(payload: &str) -> Option<Ring> {
         "queue" => AppId::new(name).ok().map(Ring::Queue),
         _ => None,
     }
-}
-
-/// Tells other processes, when the transaction commits.
-pub(super) async fn notify(tx: &mut TenantTx, job: &Job) -> Result<(), Error> {
-    let queue = (job.state == State::Queued).then(|| format!("queue {}", job.scope.app));
-    sqlx::query(
-        "SELECT pg_notify(current_schema() || '_changes', word) FROM unnest($1::text[]) AS word WHERE word IS NOT NULL",
-    )
-    .bind(vec![Some(format!("job {}", job.id)), queue])
-    .execute(tx.connection())
-    .await?;
-    Ok(())
 }
 
 #[cfg(test)]

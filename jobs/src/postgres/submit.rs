@@ -1,6 +1,6 @@
 //! Making a job in Postgres.
 
-use super::{Postgres, TenantTx, keep};
+use super::{Postgres, TenantTx};
 use crate::row::{self, columns};
 use crate::{Error, Inputs, NewJob, Scope, Submitted};
 
@@ -11,11 +11,19 @@ pub(super) async fn submit(db: &Postgres, scope: &Scope, new: NewJob) -> Result<
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, now_us(), now_us(), $10, $11, $12, 1) \
          ON CONFLICT (tenant_id, app_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING *), \
          told AS (INSERT INTO job_event (tenant_id, app_id, job_id, seq, at, kind, state, attempt) \
-         SELECT tenant_id, app_id, id, 1, created_at, 'submitted', state, 0 FROM made) SELECT ",
+         SELECT tenant_id, app_id, id, 1, created_at, 'submitted', state, 0 FROM made), \
+         kept AS (INSERT INTO artifact (tenant_id, app_id, job_id, path, role, digest, bytes, media_type) \
+         SELECT tenant_id, app_id, id, $13, 'inputs', $14, $15, $16 FROM made WHERE $13 IS NOT NULL), \
+         sent AS (INSERT INTO outbox (tenant_id, app_id, job_id, created_at) \
+         SELECT tenant_id, app_id, id, created_at FROM made WHERE $17) SELECT ",
         columns!(),
         " FROM made"
     );
     let (inputs, inputs_artifact) = row::inputs(&new)?;
+    let artifact = match &new.inputs {
+        Inputs::Artifact(artifact) => Some(artifact),
+        Inputs::Inline(_) => None,
+    };
     let mut tx = TenantTx::begin(&db.pool, &scope.tenant).await?;
     let made = sqlx::query(SQL)
         .bind(scope.tenant.as_str())
@@ -30,14 +38,15 @@ pub(super) async fn submit(db: &Postgres, scope: &Scope, new: NewJob) -> Result<
         .bind(&new.traceparent)
         .bind(new.idempotency.as_ref().map(|idempotency| &idempotency.key))
         .bind(new.idempotency.as_ref().map(|idempotency| &idempotency.request_digest))
+        .bind(artifact.map(|artifact| &artifact.path))
+        .bind(artifact.map(|artifact| &artifact.digest))
+        .bind(artifact.map(|artifact| row::length(artifact.bytes)))
+        .bind(artifact.map(|artifact| &artifact.media_type))
+        .bind(db.outbox)
         .fetch_optional(tx.connection())
         .await?;
     let Some(made) = made else { return earlier(tx, scope, &new).await };
     let job = row::job(&made)?;
-    if let Inputs::Artifact(artifact) = &new.inputs {
-        keep(&mut tx, scope, new.id, "inputs", artifact).await?;
-    }
-    db.announce(&mut tx, &job).await?;
     tx.commit().await?;
     Ok(Submitted::Created(job))
 }

@@ -1,5 +1,7 @@
 //! Blobs in a local folder: durable before their row, read back whole or not at all, linked to narrowly, swept when nobody refers to them.
 
+mod slow;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -112,22 +114,22 @@ async fn j11_a_sweep_removes_old_orphans_only() {
     let folder = tempfile::tempdir().unwrap();
     let artifacts = local(folder.path());
     let db = sqlite().await;
-    let id = submit(&*db, &ann()).await;
+    let id = submit(&db, &ann()).await;
     let kept = put(&artifacts, id, "{\"kept\":true}").await;
     let orphan = put(&artifacts, id, "{\"orphan\":true}").await;
     let young = put(&artifacts, JobId::new(), "{\"young\":true}").await;
-    let claimed = claim(&*db, "sitefit", LONG).await.unwrap();
+    let claimed = claim(&db, "sitefit", LONG).await.unwrap();
     let result = ResultRef { artifacts: vec![kept.clone()], digest: kept.digest.clone(), receipt: None };
-    db.complete(&claimed.lease, Outcome::Succeeded(result)).await.unwrap();
+    db.queue.complete(&claimed.lease, Outcome::Succeeded(result)).await.unwrap();
     for blob in [&kept, &orphan] {
         let file = fs::File::options().write(true).open(folder.path().join(&blob.path)).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_hours(2)).unwrap();
     }
-    let swept = artifacts.sweep(db.upkeep(), Duration::from_hours(1)).await.unwrap();
+    let swept = artifacts.sweep(db.upkeep.as_ref(), Duration::from_hours(1)).await.unwrap();
     assert_eq!((swept.seen, swept.removed, swept.bytes), (3, 1, orphan.bytes));
     assert!(artifacts.get(&kept, MAX).await.is_ok() && artifacts.get(&young, MAX).await.is_ok());
     assert!(matches!(artifacts.get(&orphan, MAX).await, Err(Error::Missing)));
-    assert_eq!(artifacts.sweep(db.upkeep(), Duration::from_hours(1)).await.unwrap().removed, 0);
+    assert_eq!(artifacts.sweep(db.upkeep.as_ref(), Duration::from_hours(1)).await.unwrap().removed, 0);
 }
 
 /// A small file system that fills up, unmounted at the end.
@@ -159,7 +161,7 @@ async fn j11_a_full_disk_leaves_no_half_of_a_blob() {
     let large = Bytes::from(vec![b'x'; 200 << 10]);
     let answer = artifacts.put(&app("sitefit"), job, "model.3dm", "model/vnd.3dm", large).await;
     assert!(matches!(answer, Err(Error::Store(_))), "{answer:?}");
-    let shown = artifacts.sweep(sqlite().await.upkeep(), Duration::ZERO).await.unwrap();
+    let shown = artifacts.sweep(sqlite().await.upkeep.as_ref(), Duration::ZERO).await.unwrap();
     assert_eq!(shown.seen, 0, "nothing has a name that is not whole");
     put(&artifacts, job, "{}").await;
 }

@@ -9,7 +9,14 @@ macro_rules! on_each_database {
         mod sqlite {
             $(#[tokio::test]
             async fn $name() {
-                super::$name(&*crate::support::sqlite().await).await;
+                super::$name(&crate::support::sqlite().await).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                let Some(server) = crate::server::Server::get() else { return };
+                super::$name(&server.contract().await).await;
             })+
         }
     };

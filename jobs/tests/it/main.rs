@@ -6,4 +6,8 @@ mod artifacts;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
 mod support;

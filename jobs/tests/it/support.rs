@@ -14,42 +14,26 @@ pub(crate) const LONG: Duration = Duration::from_mins(10);
 /// Short enough to be waited for.
 pub(crate) const SHORT: Duration = Duration::from_millis(30);
 
-/// A store, a queue and their tenants, of whichever kind.
-pub(crate) trait Both: Store + Queue + Tenants {
-    fn upkeep(&self) -> &dyn Upkeep;
-}
-
-impl<T: Store + Queue + Tenants + Upkeep> Both for T {
-    fn upkeep(&self) -> &dyn Upkeep {
-        self
-    }
-}
-
-/// A database that goes away with its test.
+/// A database of whichever kind, each side by the role that it is meant for. It goes away with its test.
 pub(crate) struct Db {
-    pub(crate) it: Arc<dyn Both>,
-    _files: tempfile::TempDir,
-}
-
-impl std::ops::Deref for Db {
-    type Target = dyn Both;
-
-    fn deref(&self) -> &Self::Target {
-        self.it.as_ref()
-    }
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) tenants: Arc<dyn Tenants>,
+    pub(crate) upkeep: Arc<dyn Upkeep>,
+    pub(crate) _kept: Box<dyn Send + Sync>,
 }
 
 /// With tenants `ann` (sitefit, parking) and `bob` (sitefit).
 pub(crate) async fn sqlite() -> Db {
     let files = tempfile::tempdir().unwrap();
-    let it: Arc<dyn Both> = Arc::new(Sqlite::open(&files.path().join("jobs.db")).await.unwrap());
+    let it = Arc::new(Sqlite::open(&files.path().join("jobs.db")).await.unwrap());
     admit_all(it.as_ref()).await;
-    Db { it, _files: files }
+    Db { store: it.clone(), queue: it.clone(), tenants: it.clone(), upkeep: it, _kept: Box::new(files) }
 }
 
-pub(crate) async fn admit_all(db: &dyn Both) {
-    db.admit(&tenant("ann"), &[app("sitefit"), app("parking")]).await.unwrap();
-    db.admit(&tenant("bob"), &[app("sitefit")]).await.unwrap();
+pub(crate) async fn admit_all(tenants: &dyn Tenants) {
+    tenants.admit(&tenant("ann"), &[app("sitefit"), app("parking")]).await.unwrap();
+    tenants.admit(&tenant("bob"), &[app("sitefit")]).await.unwrap();
 }
 
 pub(crate) fn tenant(name: &str) -> Tenant {
@@ -90,21 +74,21 @@ pub(crate) fn keyed(key: &str, request_digest: &str) -> NewJob {
     NewJob { idempotency: Some(idempotency), ..new_job() }
 }
 
-pub(crate) async fn submit(db: &dyn Both, scope: &Scope) -> JobId {
-    match db.submit(scope, new_job()).await.unwrap() {
+pub(crate) async fn submit(db: &Db, scope: &Scope) -> JobId {
+    match db.store.submit(scope, new_job()).await.unwrap() {
         Submitted::Created(job) => job.id,
-        other => panic!("{other:?}"),
+        other @ (Submitted::Existing(_) | Submitted::Conflict) => panic!("{other:?}"),
     }
 }
 
-pub(crate) async fn claim(db: &dyn Both, app_id: &str, lease: Duration) -> Option<Claimed> {
-    db.claim(&app(app_id), "worker-1", lease).await.unwrap()
+pub(crate) async fn claim(db: &Db, app_id: &str, lease: Duration) -> Option<Claimed> {
+    db.queue.claim(&app(app_id), "worker-1", lease).await.unwrap()
 }
 
 /// Takes back what lapsed, waiting for it.
-pub(crate) async fn reap_one(db: &dyn Both) {
+pub(crate) async fn reap_one(db: &Db) {
     for _ in 0..500 {
-        if db.reap(10).await.unwrap().total() > 0 {
+        if db.queue.reap(10).await.unwrap().total() > 0 {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,0 +1,6 @@
+//! What only a real Postgres can show: who is bound by row level security, what a connection carries over, what a plan reads.
+
+mod catalogue;
+mod isolation;
+mod resilience;
+mod slow;
