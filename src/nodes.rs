@@ -35,7 +35,7 @@ mod spread;
 mod state;
 #[cfg(test)]
 mod tests;
-mod warm;
+pub(crate) mod warm;
 mod window;
 
 /// The nodes, and the bounds of dealing with them.
