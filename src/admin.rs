@@ -23,6 +23,7 @@ use crate::registry::events::Event;
 
 pub mod health;
 pub mod operate;
+mod problems;
 
 pub use health::Health;
 
@@ -63,6 +64,9 @@ impl Admin {
     /// The answer, if the request is for one of these endpoints.
     pub fn answer(&self, request: &Request) -> Option<Response> {
         let path = request.uri().path();
+        if let Some(word) = problems::word(path) {
+            return Some(problems::answer(request, word));
+        }
         if !matches!(path, "/livez" | "/readyz" | "/health/registry" | "/admin/events") {
             return None;
         }

@@ -11,11 +11,15 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Flags, ProcessEnvironment, Settings};
 
+mod check;
+mod completions;
 mod config_command;
 mod dev;
+mod explain;
 mod inspect;
 mod key;
 mod load;
+mod man;
 mod matrix;
 mod node;
 mod schema;
@@ -48,6 +52,10 @@ enum Command {
     Dev(dev::Args),
     /// Run the gateway.
     Serve(serve::Args),
+    /// Tell all that is wrong with a registry, an app or a version.
+    Check(check::Args),
+    /// Tell what an error code or a rule means, and what to do.
+    Explain(explain::Args),
     /// Tell what Rhino.Compute will see in a Grasshopper file.
     Inspect(inspect::Args),
     /// Show which version can be solved on which node, and why not.
@@ -64,6 +72,10 @@ enum Command {
     Load(load::Args),
     /// Make a service key, and the entry for tenants.json.
     Key(key::Args),
+    /// Print what makes a shell complete this command.
+    Completions(completions::Args),
+    /// Print the manual page, or write all of them.
+    Man(man::Args),
 }
 
 const EXIT_CODES: &str = "\
@@ -102,6 +114,8 @@ pub fn run(cli: Cli) -> Exit {
     let outcome = match cli.command.unwrap_or_else(|| Command::Dev(dev::Args::default())) {
         Command::Dev(args) => dev::run(&args, config),
         Command::Serve(args) => serve::run(&args, config),
+        Command::Check(args) => check::run(&args, json, config),
+        Command::Explain(args) => explain::run(&args, json),
         Command::Inspect(args) => inspect::run(&args, json),
         Command::Matrix(args) => matrix::run(&args, json),
         Command::Node(args) => node::run(&args, json),
@@ -110,6 +124,8 @@ pub fn run(cli: Cli) -> Exit {
         Command::Config => config_command::run(json, config),
         Command::Load(args) => load::run(&args, json),
         Command::Key(args) => key::run(&args, json),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         say(format_args!("error: {error:#}"));

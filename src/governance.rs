@@ -2,7 +2,12 @@
 //!
 //! Invariant: whatever loading refuses is found by the code that loads; nothing here judges a file a second way.
 
+pub mod check;
+pub mod examples;
 pub mod finding;
+pub mod fix;
+mod lint;
+pub mod live;
 pub mod render;
 
 pub use finding::{Finding, Place, Related, Report, Severity};

@@ -9,7 +9,8 @@
 //! - [`registry`]: contracts and tenants as one immutable snapshot
 //! - [`seats`]: how many solves of an app run at a time, and who is next
 //! - [`nodes`]: which Rhino.Compute server solves, what each has installed; [`rhino`]: the node's language
-//! - [`admin`]: health and the compat matrix; [`governance`]: what is wrong with a registry's files, before it is served
+//! - [`admin`]: health and the compat matrix; [`governance`]: what is wrong with a registry's files, before it is served; [`explain`]: what each
+//!   error code and each rule means
 //!
 //! The `contract` crate holds what a version promises; `simnode` stands in for Rhino.Compute.
 
@@ -17,6 +18,7 @@ pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod explain;
 pub mod gateway;
 pub mod governance;
 pub mod nodes;

@@ -4,7 +4,11 @@
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod command;
+#[cfg(test)]
+mod explain;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
