@@ -25,6 +25,7 @@ pub mod aliases;
 pub mod health;
 pub mod metrics;
 pub mod operate;
+mod problems;
 pub mod traffic;
 
 pub use health::Health;
@@ -73,6 +74,9 @@ impl Admin {
     /// The answer, if the request is for one of these endpoints.
     pub fn answer(&self, request: &Request) -> Option<Response> {
         let path = request.uri().path();
+        if let Some(word) = problems::word(path) {
+            return Some(problems::answer(request, word));
+        }
         if !matches!(path, "/livez" | "/readyz" | "/health/registry" | "/admin/events") {
             return None;
         }

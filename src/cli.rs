@@ -14,14 +14,18 @@ use crate::config::{self, Flags, ProcessEnvironment, Settings};
 mod alias;
 mod breaking;
 mod can_roll;
+mod check;
+mod completions;
 mod config_command;
 mod dev;
 mod diff;
+mod explain;
 mod findings;
 mod import;
 mod inspect;
 mod key;
 mod load;
+mod man;
 mod matrix;
 mod new_app;
 mod new_version;
@@ -56,12 +60,16 @@ enum Command {
     Dev(dev::Args),
     /// Run the gateway.
     Serve(serve::Args),
+    /// Tell all that is wrong with a registry, an app or a version.
+    Check(check::Args),
     /// Tell what a version breaks for the callers of another, and whether its number says so.
     Breaking(breaking::Args),
     /// Tell whether an alias may move to a version.
     CanRoll(can_roll::Args),
     /// Tell what differs between two versions or two Grasshopper files, in meaning.
     Diff(diff::Args),
+    /// Tell what an error code or a rule means, and what to do.
+    Explain(explain::Args),
     /// Tell what Rhino.Compute will see in a Grasshopper file.
     Inspect(inspect::Args),
     /// Make an app of a Grasshopper file: its whole folder, checked.
@@ -86,6 +94,10 @@ enum Command {
     Load(load::Args),
     /// Make a service key, and the entry for tenants.json.
     Key(key::Args),
+    /// Print what makes a shell complete this command.
+    Completions(completions::Args),
+    /// Print the manual page, or write all of them.
+    Man(man::Args),
 }
 
 const EXIT_CODES: &str = "\
@@ -124,9 +136,11 @@ pub fn run(cli: Cli) -> Exit {
     let outcome = match cli.command.unwrap_or_else(|| Command::Dev(dev::Args::default())) {
         Command::Dev(args) => dev::run(&args, config),
         Command::Serve(args) => serve::run(&args, config),
+        Command::Check(args) => check::run(&args, json, config),
         Command::Breaking(args) => breaking::run(&args, json, config),
         Command::CanRoll(args) => can_roll::run(&args, json, config),
         Command::Diff(args) => diff::run(&args, json, config),
+        Command::Explain(args) => explain::run(&args, json),
         Command::Inspect(args) => inspect::run(&args, json),
         Command::NewApp(args) => new_app::run(&args, json, config),
         Command::NewVersion(args) => new_version::run(&args, json),
@@ -139,6 +153,8 @@ pub fn run(cli: Cli) -> Exit {
         Command::Config => config_command::run(json, config),
         Command::Load(args) => load::run(&args, json),
         Command::Key(args) => key::run(&args, json),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         say(format_args!("error: {error:#}"));

@@ -7,10 +7,15 @@
 pub mod aliases;
 pub mod breaking;
 pub mod can_roll;
+pub mod check;
 pub mod difference;
+pub mod examples;
 pub mod finding;
+pub mod fix;
 pub mod git;
 pub mod json;
+mod lint;
+pub mod live;
 pub mod place;
 pub mod render;
 pub mod revision;

@@ -10,7 +10,8 @@
 //! - [`registry`]: contracts and tenants as one immutable snapshot
 //! - [`seats`]: how many solves of an app run at a time, and who is next
 //! - [`nodes`]: which Rhino.Compute server solves, what each has installed; [`rhino`]: the node's language
-//! - [`admin`]: health and the compat matrix; [`governance`]: making an app, checking its files, publishing a version, moving an alias
+//! - [`admin`]: health and the compat matrix; [`governance`]: making an app, checking its files, publishing a version, moving an alias; [`explain`]: what
+//!   each error code and each rule means
 //!
 //! The `contract` crate holds what a version promises; `simnode` stands in for Rhino.Compute.
 
@@ -18,6 +19,7 @@ pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod explain;
 pub mod faces;
 pub mod gateway;
 pub mod governance;

@@ -43,7 +43,7 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
-mod warm;
+pub(crate) mod warm;
 mod window;
 
 /// The nodes, and the bounds of dealing with them.

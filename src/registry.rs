@@ -80,6 +80,14 @@ impl Registry {
         Reloader::start(options)
     }
 
+    /// What is below `root`, right or wrong, without serving any of it: faults of `tenants.json` are among the snapshot's.
+    ///
+    /// # Errors
+    /// When the folder itself cannot be read.
+    pub fn inspect(root: impl Into<PathBuf>) -> Result<Arc<Snapshot>, Error> {
+        Reloader::load(Options::new(root), false).map(|(registry, _reloader)| registry.current())
+    }
+
     fn holding(snapshot: Snapshot, root: &Path) -> Self {
         let current = Arc::new(ArcSwap::from_pointee(snapshot));
         Self { current, root: root.into(), events: Events::default(), status: Arc::default() }

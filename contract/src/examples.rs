@@ -1,9 +1,12 @@
 //! `examples/`: inputs that a version must accept, with golden outputs, and inputs that it must refuse.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::fault::Fault;
+use crate::json::spans::escape;
 use crate::source::Source;
 
 /// All examples of a version, each kind by name.
@@ -24,6 +27,8 @@ pub struct Example {
     pub outputs: Option<Map<String, Value>>,
     /// How far a number may be from its golden.
     pub tolerance: f64,
+    /// Outputs whose numbers may be further off, or less far, by name.
+    pub tolerances: BTreeMap<String, f64>,
 }
 
 /// Inputs that are refused.
@@ -46,6 +51,8 @@ struct File {
     inputs: Value,
     outputs: Option<Map<String, Value>>,
     tolerance: Option<f64>,
+    #[serde(default)]
+    tolerances: BTreeMap<String, f64>,
     violations: Option<Vec<String>>,
 }
 
@@ -54,13 +61,25 @@ struct File {
 impl Example {
     /// Reads a file of `examples/valid`.
     pub fn read(name: &str, source: &Source<'_>) -> Result<Self, Vec<Fault>> {
-        let File { title, inputs, outputs, tolerance, violations } = source.shape("example")?;
+        let File { title, inputs, outputs, tolerance, tolerances, violations } = source.shape("example")?;
         if violations.is_some() {
             let message = "a valid example has no violations; does it belong into examples/invalid?";
             return Err(vec![source.key_fault("example_kind", "/violations", message)]);
         }
         let tolerance = tolerance.unwrap_or(TOLERANCE);
-        Ok(Self { name: name.to_owned(), title, inputs, outputs, tolerance })
+        if let Some(name) =
+            tolerances.keys().find(|name| outputs.as_ref().is_none_or(|golden| !golden.contains_key(*name)))
+        {
+            let message = format!("a tolerance for `{name}`, of which no golden output is stated");
+            let pointer = format!("/tolerances/{}", escape(name));
+            return Err(vec![source.key_fault("example_tolerance", &pointer, message)]);
+        }
+        Ok(Self { name: name.to_owned(), title, inputs, outputs, tolerance, tolerances })
+    }
+
+    /// How far a number of this output may be from its golden.
+    pub fn tolerance_of(&self, output: &str) -> f64 {
+        self.tolerances.get(output).copied().unwrap_or(self.tolerance)
     }
 }
 

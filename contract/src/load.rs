@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::bindings::Bindings;
 use crate::defaults::Defaults;
-use crate::definition::{Definition, Limits, Place};
+use crate::definition::{Definition, Limits, Place, Refusal};
 use crate::examples::{Counterexample, Example, Examples};
 use crate::fault::{self, Fault, Position};
 use crate::folder::Folder;
@@ -175,7 +175,9 @@ impl<'f> Loader<'f> {
                     Place::Line { line, column } => Position { line, column },
                     Place::File | Place::Byte(_) | Place::Inflated(_) => Position::START,
                 };
-                let fault = Fault::new("definition_unreadable", Path::new(file), at, error.to_string());
+                let is_pointer = matches!(error.refusal, Refusal::GitLfsPointer);
+                let rule = if is_pointer { "definition_lfs_pointer" } else { "definition_unreadable" };
+                let fault = Fault::new(rule, Path::new(file), at, error.to_string());
                 self.faults.push(fault.help(error.help().to_owned()));
                 None
             }

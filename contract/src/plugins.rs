@@ -78,6 +78,13 @@ impl Plugins {
                 faults.push(source.fault("plugin_duplicate", &format!("/plugins/{index}/name"), message));
             }
         }
+        let stated = source.value().get("requires_plugins_hash").and_then(|stated| stated.as_str());
+        let actual = plugins.requires_hash().to_string();
+        if let Some(stated) = stated.filter(|stated| faults.is_empty() && *stated != actual) {
+            let message = format!("the stated hash is {stated}, but this list has another");
+            let fault = source.fault("plugins_hash_wrong", "/requires_plugins_hash", message);
+            faults.push(fault.help(format!("the hash of this list is {actual}; leave the key out if nobody reads it")));
+        }
         if faults.is_empty() { Ok(plugins) } else { Err(faults) }
     }
 

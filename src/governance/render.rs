@@ -30,7 +30,7 @@ pub enum Format {
     Github,
     /// SARIF 2.1.0, for code scanning.
     Sarif,
-    /// JUnit's XML, for CI systems that show tests.
+    /// `JUnit`'s XML, for CI systems that show tests.
     Junit,
 }
 

@@ -121,6 +121,11 @@ impl Reloader {
     /// # Errors
     /// When there is nothing to serve: the registry cannot be read, or who may call is not clear, and nothing was kept.
     pub(super) fn start(options: Options) -> Result<(Registry, Self), Error> {
+        Self::load(options, true)
+    }
+
+    /// As [`start`](Self::start); whether it must be clear who may call is for the caller to say.
+    pub(super) fn load(options: Options, strict: bool) -> Result<(Registry, Self), Error> {
         let registry = Registry::holding(Snapshot::empty(Timestamp::now()), &options.root);
         let store = options
             .state_dir
@@ -152,7 +157,9 @@ impl Reloader {
             Err(error) if restored => reloader.fail(&error),
             Err(error) => return Err(Error::Scan(error)),
         }
-        reloader.check_tenants()?;
+        if strict {
+            reloader.check_tenants()?;
+        }
         reloader.publish(None);
         let loaded = format!("{} versions", reloader.registry.current().releases().count());
         reloader.registry.events.add(Draft::of(Kind::Loaded).because(loaded));

@@ -8,9 +8,13 @@ mod auth;
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod ci;
 #[cfg(test)]
 mod command;
+#[cfg(test)]
+mod explain;
 #[cfg(test)]
 mod faces;
 #[cfg(test)]

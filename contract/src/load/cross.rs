@@ -24,12 +24,15 @@ pub(super) fn check(folder: &Folder, parts: &Parts<'_>, faults: &mut Vec<Fault>)
     if let (Some((source, bindings)), Some(inputs), Some(outputs)) =
         (bindings, both(&parts.inputs), both(&parts.outputs))
     {
-        one_to_one("inputs", source, &bindings.inputs, inputs, faults);
-        one_to_one("outputs", source, &bindings.outputs, outputs, faults);
-        defaults(&bindings.inputs, inputs, faults);
-        if faults.is_empty() {
-            examples::check(parts, &bindings.inputs, &bindings.outputs, (inputs.1, outputs.1), faults);
+        let mut found = Vec::new();
+        one_to_one("inputs", source, &bindings.inputs, inputs, &mut found);
+        one_to_one("outputs", source, &bindings.outputs, outputs, &mut found);
+        defaults(&bindings.inputs, inputs, &mut found);
+        // What is wrong elsewhere takes nothing from what the examples say of schema and bindings.
+        if found.is_empty() {
+            examples::check(parts, &bindings.inputs, &bindings.outputs, (inputs.1, outputs.1), &mut found);
         }
+        faults.append(&mut found);
     }
     graph::check(parts, faults);
 }

@@ -1,5 +1,7 @@
 //! The form for people, in the manner of rustc: what is wrong, the text that it is about, and what to do.
 
+use std::fmt::Write as _;
+
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
@@ -16,11 +18,11 @@ pub(super) fn render(report: &Report, sources: &dyn Sources, style: Style) -> St
         text.push_str("\n\n");
     }
     if let Some(more) = unshown(report, style) {
-        text.push_str(&format!("… and {more} more; --max 0 shows all\n\n"));
+        let _ = write!(text, "… and {more} more; --max 0 shows all\n\n");
     }
     text.push_str(&report.summary());
     if let Some(first) = report.findings.first() {
-        text.push_str(&format!("; `appserver explain {}` tells more of a rule", first.rule));
+        let _ = write!(text, "; `appserver explain {}` tells more of a rule", first.rule);
     }
     text.push('\n');
     text

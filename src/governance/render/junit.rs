@@ -1,4 +1,4 @@
-//! JUnit's XML: a test case for each thing that was looked at, which fails by its errors and tells its warnings.
+//! `JUnit`'s XML: a test case for each thing that was looked at, which fails by its errors and tells its warnings.
 
 use std::fmt::Write as _;
 
