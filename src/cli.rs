@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Flags, ProcessEnvironment, Settings};
 
+mod client;
 mod config_command;
 mod dev;
 mod inspect;
@@ -62,6 +63,8 @@ enum Command {
     Config,
     /// Send solves to a gateway, and tell how it took them.
     Load(load::Args),
+    /// Write a client of one version: a small file in your language that needs nothing else.
+    Client(client::Args),
     /// Make a service key, and the entry for tenants.json.
     Key(key::Args),
 }
@@ -109,6 +112,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Schema(args) => Ok(schema::run(&args)),
         Command::Config => config_command::run(json, config),
         Command::Load(args) => load::run(&args, json),
+        Command::Client(args) => client::run(&args, config),
         Command::Key(args) => key::run(&args, json),
     };
     outcome.unwrap_or_else(|error| {
