@@ -38,7 +38,7 @@ async fn raw(gateway: &TestGateway, method: &str, target: &str, headers: &[&str]
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
     let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-    let more: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+    let more = headers.iter().fold(String::new(), |more, line| more + line + "\r\n");
     let head =
         format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n{more}{length}Connection: close\r\n\r\n", gateway.address);
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -154,7 +154,7 @@ async fn trap_6_errors_are_texts() {
     let broken = simnode::Fault::OkWithErrors {
         errors: vec!["no: component \"A\" (01234567-89ab-cdef-0123-456789abcdef)".into()],
     };
-    gateway.nodes[0].set_faults(broken.always()).await;
+    gateway.nodes[0].set_faults(broken.at("/grasshopper")).await;
     let description = described(&gateway, "/gh/sitefit/1.0.0").await.json();
     bodies.push(solved(&gateway, "/solve", &schema("gh/sitefit:1.0.0", &filled(&description))).await);
     for answered in bodies {
