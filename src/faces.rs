@@ -15,6 +15,7 @@ use crate::gateway::authorize::{self, Access, Identity};
 use crate::gateway::body::Bounds;
 use crate::gateway::dialect::{Dialect, Interpret, Interpreted, Interpreter, Onward};
 use crate::gateway::stage::{Reply, Seen, full};
+use crate::gateway::validate::TIMEOUT_SEC;
 use crate::gateway::{Error, Response, cors, route};
 use crate::nodes::Nodes;
 use crate::registry::{Registry, Snapshot};
@@ -34,6 +35,8 @@ use describe::Spelling;
 use published::Published;
 use question::Question;
 
+/// How long Hops waits for an answer, and something to spare.
+const HOPS_SEC: HeaderValue = HeaderValue::from_static("95");
 /// A description's request without a key may be this large; more is read from known callers only.
 const ANONYMOUS_BYTES_MAX: u64 = 64 * 1024;
 
@@ -200,7 +203,7 @@ impl Call {
     }
 
     /// Sends a question on, worded for the contract that it names.
-    async fn ask(self, wish: Wish, question: Question, permit: OwnedSemaphorePermit) -> Result<Reply, Error> {
+    async fn ask(mut self, wish: Wish, question: Question, permit: OwnedSemaphorePermit) -> Result<Reply, Error> {
         let host = self.seen.http().headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let index = self.faces.published.of(&self.snapshot);
         let target = address::find(&question.names, host, &index).map_err(|refusal| {
@@ -214,6 +217,11 @@ impl Call {
         })?;
         let by_content = target.by_content;
         let unmatched = address::unmatched(&question.names);
+        if question.hops {
+            // Hops gives up after 100 s, so that a later answer would be nobody's.
+            let headers = self.seen.http_mut().headers_mut();
+            headers.entry(TIMEOUT_SEC).or_insert(HOPS_SEC);
+        }
         let (hops, faces, snapshot) = (question.hops, Arc::clone(&self.faces), Arc::clone(&self.snapshot));
         let dialect = match wish {
             Wish::Describe => solve::Compute::describing(&faces, &snapshot).spelled(Spelling::Pascal),
