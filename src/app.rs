@@ -341,7 +341,7 @@ fn faces(config: &Config, access: Access, registry: &Registry, nodes: &Nodes, bo
     let (registry, nodes, body) = (registry.clone(), nodes.clone(), body.clone());
     let uri_bytes_max = config.server.uri_bytes_max;
     let parts = || faces::Parts { registry, nodes, access, body, uri_bytes_max };
-    config.faces.enabled.then(|| Faces::new(parts()) as Interpreter)
+    config.faces.enabled.then(|| Faces::interpreter(parts()))
 }
 
 fn cache_bounds(config: &Config) -> cache::Bounds {

@@ -15,6 +15,7 @@ mod alias;
 mod breaking;
 mod can_roll;
 mod check;
+mod client;
 mod completions;
 mod config_command;
 mod dev;
@@ -92,6 +93,8 @@ enum Command {
     Config,
     /// Send solves to a gateway, and tell how it took them.
     Load(load::Args),
+    /// Write a client of one version: a small file in your language that needs nothing else.
+    Client(client::Args),
     /// Make a service key, and the entry for tenants.json.
     Key(key::Args),
     /// Print what makes a shell complete this command.
@@ -152,6 +155,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Schema(args) => Ok(schema::run(&args)),
         Command::Config => config_command::run(json, config),
         Command::Load(args) => load::run(&args, json),
+        Command::Client(args) => client::run(&args, config),
         Command::Key(args) => key::run(&args, json),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -13,8 +13,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::gateway::authorize::{self, Access, Identity, Presented};
 use crate::gateway::body::Bounds;
-use crate::gateway::dialect::{Interpret, Interpreted, Onward};
+use crate::gateway::dialect::{Dialect, Interpret, Interpreted, Interpreter, Onward};
 use crate::gateway::stage::{Reply, Seen, full};
+use crate::gateway::validate::TIMEOUT_SEC;
 use crate::gateway::{Error, Response, cors, route};
 use crate::nodes::Nodes;
 use crate::registry::{Registry, Snapshot};
@@ -34,6 +35,8 @@ use describe::Spelling;
 use published::Published;
 use question::Question;
 
+/// How long Hops waits for an answer, and something to spare.
+const HOPS_SEC: HeaderValue = HeaderValue::from_static("95");
 /// A description's request without a key may be this large; more is read from known callers only.
 const ANONYMOUS_BYTES_MAX: u64 = 64 * 1024;
 
@@ -73,7 +76,7 @@ enum Wish {
 // === impl Faces ===
 
 impl Faces {
-    pub fn new(parts: Parts) -> Arc<Handle> {
+    pub fn interpreter(parts: Parts) -> Interpreter {
         let published = Published::default();
         Arc::new(Handle(Arc::new(Self { parts, published, idle: rhino::Idle::new(Instant::now()) })))
     }
@@ -81,7 +84,7 @@ impl Faces {
 
 /// What the path is given.
 #[derive(Debug)]
-pub struct Handle(Arc<Faces>);
+struct Handle(Arc<Faces>);
 
 impl Interpret for Handle {
     fn interpret(&self, seen: Seen, onward: Onward) -> Interpreted {
@@ -107,19 +110,23 @@ impl Call {
         }
         let path = http.uri().path();
         let path = if path.len() > 1 { path.trim_end_matches('/') } else { path }.to_owned();
-        if path.starts_with("/gh") && http.uri().path().starts_with("/gh/") {
+        if path.starts_with("/gh/") {
             return self.gh(&path).await;
         }
         self.face();
         match path.as_str() {
-            "/grasshopper" => self.posted(Wish::Solve).await,
+            "/grasshopper" | "/solve" => self.posted(Wish::Solve).await,
             "/io" => match *self.method() {
                 Method::GET | Method::HEAD => self.io_by_query().await,
                 _ => self.posted(Wish::Describe).await,
             },
-            "/solve" => self.posted(Wish::Solve).await,
-            "/healthcheck" | "/servertime" | "/version" | "/activechildren" | "/idlespan" => self.known(&path).await,
-            "/plugins/gh/installed" | "/plugins/rhino/installed" => self.known(&path).await,
+            "/healthcheck"
+            | "/servertime"
+            | "/version"
+            | "/activechildren"
+            | "/idlespan"
+            | "/plugins/gh/installed"
+            | "/plugins/rhino/installed" => self.known(&path).await,
             "/" => self.list().await,
             "/openapi.json" => self.openapi().await,
             "/view" => self.redirect("/"),
@@ -196,12 +203,25 @@ impl Call {
     }
 
     /// Sends a question on, worded for the contract that it names.
-    async fn ask(self, wish: Wish, question: Question, permit: OwnedSemaphorePermit) -> Result<Reply, Error> {
+    async fn ask(mut self, wish: Wish, question: Question, permit: OwnedSemaphorePermit) -> Result<Reply, Error> {
         let host = self.seen.http().headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let index = self.faces.published.of(&self.snapshot);
-        let target = address::find(&question.names, host, &index)?;
+        let target = address::find(&question.names, host, &index).map_err(|refusal| {
+            match (refusal, &question.names.pointer) {
+                // Only Hops knows what to do with a node's answer to an old key.
+                (Error::StalePointer, Some(key)) if !question.hops => {
+                    Error::UnknownDefinition { definition: key.chars().take(64).collect(), similar: None }
+                }
+                (refusal, _) => refusal,
+            }
+        })?;
         let by_content = target.by_content;
         let unmatched = address::unmatched(&question.names);
+        if question.hops {
+            // Hops gives up after 100 s, so that a later answer would be nobody's.
+            let headers = self.seen.http_mut().headers_mut();
+            headers.entry(TIMEOUT_SEC).or_insert(HOPS_SEC);
+        }
         let (hops, faces, snapshot) = (question.hops, Arc::clone(&self.faces), Arc::clone(&self.snapshot));
         let dialect = match wish {
             Wish::Describe => solve::Compute::describing(&faces, &snapshot).spelled(Spelling::Pascal),
@@ -236,11 +256,11 @@ impl Call {
         wish: Wish,
         definition: &str,
         version: &str,
-        dialect: impl crate::gateway::dialect::Dialect + 'static,
+        dialect: impl Dialect + 'static,
     ) -> Result<Reply, Error> {
         let address = format!("/gh/{definition}:{version}");
         let (method, address) = match wish {
-            Wish::Solve => (Method::POST, format!("{address}/solve")),
+            Wish::Solve => (Method::POST, format!("{address}/solve{}", self.lane()?)),
             Wish::Describe if self.method() == Method::HEAD => (Method::HEAD, address),
             Wish::Describe => (Method::GET, address),
         };
@@ -259,6 +279,17 @@ impl Call {
         self.seen.say(http, Box::new(dialect));
         let Self { seen, mut onward, .. } = self;
         tower::Service::call(&mut onward, seen).await
+    }
+
+    /// The lane of the query, to be judged by the path. In the query of a GET every name is an input's.
+    fn lane(&self) -> Result<String, Error> {
+        let http = self.seen.http();
+        let mut pairs = http.uri().query().filter(|_| http.method() == Method::POST).unwrap_or_default().split('&');
+        match pairs.find_map(|pair| pair.strip_prefix("lane=")) {
+            None => Ok(String::new()),
+            Some(lane) if route::is_name(lane) => Ok(format!("?lane={lane}")),
+            Some(_) => Err(Error::BadQuery { message: "`lane` is `preview` or `batch`".to_owned() }),
+        }
     }
 
     /// As it came: the path knows the address, or refuses it.

@@ -18,6 +18,7 @@
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod explain;
 pub mod faces;

@@ -157,6 +157,6 @@ fn camel(value: Value) -> Value {
             Value::Object(renamed.collect::<Map<_, _>>())
         }
         Value::Array(items) => items.into_iter().map(camel).collect(),
-        scalar => scalar,
+        scalar @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => scalar,
     }
 }

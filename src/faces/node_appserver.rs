@@ -2,6 +2,7 @@
 //!
 //! Invariant: what was a hole there stays closed: no address reads a file, and HEAD solves nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use http::Method;
@@ -12,6 +13,7 @@ use super::{Call, Wish, address, describe, reply, solve, wants_page};
 use crate::gateway::Error;
 use crate::gateway::authorize::Identity;
 use crate::gateway::stage::Reply;
+use crate::registry::{App, Release};
 use contract::policy::Describe;
 
 // === impl Call ===
@@ -45,16 +47,22 @@ impl Call {
         let apps = self.snapshot.apps.values();
         let apps = apps.filter_map(|app| Some((app, app.policy.as_ref()?)));
         let apps = apps.filter(|(app, policy)| visible(&app.app_id, policy.describe));
-        let entry = |(app, _): (&Arc<crate::registry::App>, _)| {
-            let definition = app.releases.values().find_map(|release| release.contract())?.manifest.definition.clone();
-            let release = app.resolve(&definition, "stable", |contract| nodes.attestation(contract).is_ready()).ok();
-            let release = release.or_else(|| app.releases.values().next_back())?;
-            let contract = release.contract()?;
-            let title = contract.manifest.title.as_deref();
-            let uri = format!("/gh/{definition}/{}", release.version);
-            Some(json!({ "name": describe::file_name(contract), "uri": uri, "description": title }))
+        let entries = |(app, _): (&Arc<App>, _)| {
+            let contracts = app.releases.values().filter_map(|release| release.contract());
+            let definitions: BTreeSet<&str> = contracts.map(|contract| contract.manifest.definition.as_str()).collect();
+            let entry = |definition: &str| {
+                let stable = app.resolve(definition, "stable", |contract| nodes.attestation(contract).is_ready()).ok();
+                // Where there are pre-releases only, the highest of them.
+                let of_definition = |release: &&Arc<Release>| release.definition() == definition;
+                let release = stable.or_else(|| app.releases.values().rev().find(of_definition))?;
+                let contract = release.contract()?;
+                let title = contract.manifest.title.as_deref();
+                let uri = format!("/gh/{definition}/{}", release.version);
+                Some(json!({ "name": describe::file_name(contract), "uri": uri, "description": title }))
+            };
+            definitions.into_iter().filter_map(entry).collect::<Vec<_>>()
         };
-        apps.filter_map(entry).collect()
+        apps.flat_map(entries).collect()
     }
 
     /// `GET /sitefit.gh`
@@ -78,7 +86,8 @@ impl Call {
             Method::GET => {
                 let pairs = question::pairs(self.seen.http().uri().query().unwrap_or_default())?;
                 let names = Names { pointer: None, algo: None };
-                let question = Question { names, said: Said::Pairs(pairs), hops: false };
+                let inputs_bytes = self.seen.http().uri().query().map_or(0, str::len) as u64;
+                let question = Question { names, said: Said::Pairs(pairs), inputs_bytes, hops: false };
                 let dialect = solve::Compute::asking(&self.faces, &self.snapshot, question, None);
                 self.send(Wish::Solve, &target.definition, &target.version, dialect).await
             }

@@ -21,6 +21,10 @@ impl Dialect for Described {
         Ok(Value::Object(Map::new()))
     }
 
+    fn inputs_bytes(&self) -> u64 {
+        0
+    }
+
     fn answer(&self, _: &Contract, _: &Answer) -> Vec<u8> {
         Vec::new()
     }
@@ -141,16 +145,14 @@ fn problem() -> Value {
 fn placed(schema: &Value, place: &str) -> Value {
     match schema {
         Value::Object(object) => {
-            let members = object.iter().filter(|(key, _)| *key != "$schema").map(|(key, value)| match value {
-                Value::String(text) if key == "$ref" => {
-                    let inside = text.strip_prefix('#').map(|pointer| format!("{place}{pointer}"));
-                    (key.clone(), inside.unwrap_or_else(|| text.clone()).into())
-                }
-                value => (key.clone(), placed(value, place)),
+            let members = object.iter().filter(|(key, _)| *key != "$schema").map(|(key, value)| {
+                let inside = value.as_str().filter(|_| key == "$ref").and_then(|text| text.strip_prefix('#'));
+                let value = inside.map_or_else(|| placed(value, place), |inside| format!("{place}{inside}").into());
+                (key.clone(), value)
             });
             Value::Object(members.collect())
         }
         Value::Array(items) => items.iter().map(|item| placed(item, place)).collect(),
-        scalar => scalar.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => schema.clone(),
     }
 }

@@ -16,6 +16,8 @@ const LIMITS: json::Limits =
 pub(super) struct Question {
     pub(super) names: Names,
     pub(super) said: Said,
+    /// The size of the body without the definition that it may carry.
+    pub(super) inputs_bytes: u64,
     /// Only Hops says in a body whether a node may cache.
     pub(super) hops: bool,
 }
@@ -46,10 +48,12 @@ impl Question {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Error> {
         let bad = |message: String| Error::BadJson { message };
         let value = json::parse(bytes, &LIMITS).map_err(|error| bad(error.to_string()))?;
-        let value = match value {
-            Value::Array(mut items) if items.len() == 1 => items.remove(0),
-            value => value,
-        };
+        let mut value = value;
+        if let Value::Array(items) = &mut value
+            && items.len() == 1
+        {
+            value = items.remove(0);
+        }
         let Value::Object(mut body) = value else { return Err(bad("the body is an object".to_owned())) };
         let hops = ["pointer", "cachesolve"].iter().all(|name| member(&body, name).is_some());
         let mut text = |names: &[&str]| {
@@ -77,7 +81,8 @@ impl Question {
             }
             _ => return Err(bad("`values` is a list of trees, `inputs` is an object".to_owned())),
         };
-        Ok(Self { names, said, hops })
+        let inputs_bytes = bytes.len().saturating_sub(names.algo.as_ref().map_or(0, String::len)) as u64;
+        Ok(Self { names, said, inputs_bytes, hops })
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) struct Compute {
 struct Held {
     said: Said,
     hops: bool,
+    bytes: u64,
     _in_flight: Option<OwnedSemaphorePermit>,
 }
 
@@ -59,7 +60,8 @@ impl Compute {
         question: Question,
         permit: impl Into<Option<OwnedSemaphorePermit>>,
     ) -> Self {
-        let held = Held { said: question.said, hops: question.hops, _in_flight: permit.into() };
+        let held =
+            Held { said: question.said, hops: question.hops, bytes: question.inputs_bytes, _in_flight: permit.into() };
         Self { said: Some(held), ..Self::describing(faces, snapshot) }
     }
 
@@ -78,6 +80,10 @@ impl Dialect for Compute {
             version: contract.version.to_string(),
             violations,
         })
+    }
+
+    fn inputs_bytes(&self) -> u64 {
+        self.said.as_ref().map_or(0, |held| held.bytes)
     }
 
     fn answer(&self, contract: &Contract, answer: &Answer) -> Vec<u8> {

@@ -208,7 +208,7 @@ fn data(item: &Value) -> Option<&Value> {
     match item {
         Value::Object(object) => object.get("data").or_else(|| object.get("Data")).or(Some(item)),
         Value::Null => None,
-        plain => Some(plain),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Some(item),
     }
 }
 

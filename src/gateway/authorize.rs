@@ -365,6 +365,11 @@ impl Authorized {
         self.routed.take_body()
     }
 
+    /// How the request is worded, where that is not our way.
+    pub fn dialect(&self) -> Option<&dyn Dialect> {
+        self.routed.dialect()
+    }
+
     /// Takes out how the request is worded, once.
     pub fn take_dialect(&mut self) -> Option<Box<dyn Dialect>> {
         self.routed.take_dialect()

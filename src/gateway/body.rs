@@ -85,6 +85,9 @@ impl Bounds {
     /// Cancel safe: a caller that leaves gives its bytes back.
     async fn receive(&self, mut authorized: Authorized) -> Result<Received, Error> {
         let limit = self.limit(&authorized);
+        if authorized.dialect().is_some_and(|dialect| dialect.inputs_bytes() > limit) {
+            return Err(Error::BodyTooLarge { limit });
+        }
         let body = authorized.take_body();
         let (bytes, in_flight) = self.take(authorized.headers(), body, limit).await?;
         Ok(Received { authorized, bytes, _in_flight: in_flight })

@@ -15,12 +15,22 @@ use tower::{Layer, Service};
 
 use super::Error;
 use super::stage::{Answer, BoxFuture, Reply, Seen};
+use crate::registry::Snapshot;
 
 /// What the rest of the path is to an interpreter.
 pub type Onward = BoxCloneSyncService<Seen, Reply, Error>;
 pub type Interpreter = Arc<dyn Interpret>;
 /// What an interpreter makes of a request, in the end.
 pub type Interpreted = BoxFuture<Reply>;
+
+/// What an interpreter has added to a request.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// The snapshot in which names were looked up already.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// How the request is worded; none where it is as we word it.
+    pub dialect: Option<Box<dyn Dialect>>,
+}
 
 /// Whoever knows the addresses and bodies of other servers.
 pub trait Interpret: Debug + Send + Sync {
@@ -32,6 +42,9 @@ pub trait Interpret: Debug + Send + Sync {
 pub trait Dialect: Debug + Send + Sync {
     /// The inputs that it holds, by the contract's names. Asked once, and only when the caller may use the contract.
     fn inputs(&mut self, contract: &Contract) -> Result<Value, Error>;
+
+    /// How many bytes they take, so that the limits of policy and contract hold for them as for a body of ours.
+    fn inputs_bytes(&self) -> u64;
 
     /// The answer in the same wording, as JSON.
     fn answer(&self, contract: &Contract, answer: &Answer) -> Vec<u8>;

@@ -13,7 +13,7 @@ use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 use tracing::Instrument as _;
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Reading};
 use super::outcomes::Outcomes;
 use super::stage::{BoxFuture, Lane, Ledger, Reply, Request, Response, Ticket};
 use crate::registry::Snapshot;
@@ -32,8 +32,7 @@ pub struct Peer(pub SocketAddr);
 pub struct Seen {
     http: Request,
     ticket: Ticket,
-    snapshot: Option<Arc<Snapshot>>,
-    dialect: Option<Box<dyn Dialect>>,
+    reading: Reading,
 }
 
 pub fn layer<S>(outcomes: Outcomes, metrics: Metrics) -> impl Layer<S, Service = Observe<S>> + Clone {
@@ -66,7 +65,7 @@ where
         let span = tracing::info_span!("request", request_id = %ticket.id);
         let line = AccessLine::open(&http, &ticket, self.outcomes.clone(), self.metrics.clone());
         let id = HeaderValue::from_str(&ticket.id).expect("a request id holds header characters only");
-        let answer = self.inner.clone().oneshot(Seen { http, ticket, snapshot: None, dialect: None }).instrument(span);
+        let answer = self.inner.clone().oneshot(Seen { http, ticket, reading: Reading::default() }).instrument(span);
         Box::pin(async move {
             // Bound here so that it lives, and is dropped, with the request: a mere field use would copy the field.
             let mut line = line;
@@ -81,19 +80,19 @@ where
 // === impl Seen ===
 
 impl Seen {
-    pub fn into_parts(self) -> (Request, Ticket, Option<Arc<Snapshot>>, Option<Box<dyn Dialect>>) {
-        (self.http, self.ticket, self.snapshot, self.dialect)
+    pub fn into_parts(self) -> (Request, Ticket, Reading) {
+        (self.http, self.ticket, self.reading)
     }
 
     /// Serves the request from this snapshot to its end, because names were looked up in it already.
     pub fn pin(&mut self, snapshot: Arc<Snapshot>) {
-        self.snapshot = Some(snapshot);
+        self.reading.snapshot = Some(snapshot);
     }
 
     /// From here on the request is this one of ours, worded in `dialect`.
     pub fn say(&mut self, http: Request, dialect: Box<dyn Dialect>) {
         self.http = http;
-        self.dialect = Some(dialect);
+        self.reading.dialect = Some(dialect);
     }
 
     pub fn http_mut(&mut self) -> &mut Request {

@@ -68,9 +68,10 @@ where
     }
 
     fn call(&mut self, seen: Seen) -> Self::Future {
-        let (http, ticket, pinned, dialect) = seen.into_parts();
+        let (http, ticket, reading) = seen.into_parts();
         let checked = well_formed(&http, self.uri_bytes_max);
-        let snapshot = pinned.unwrap_or_else(|| self.registry.current());
+        let dialect = reading.dialect;
+        let snapshot = reading.snapshot.unwrap_or_else(|| self.registry.current());
         if checked.is_ok()
             && let Some(reply) = cors::preflight(&http, &snapshot)
         {
@@ -103,6 +104,11 @@ impl Routed {
 
     pub fn take_body(&mut self) -> super::Body {
         std::mem::replace(self.http.body_mut(), full(Bytes::new()))
+    }
+
+    /// How the request is worded, where that is not our way.
+    pub fn dialect(&self) -> Option<&dyn Dialect> {
+        self.dialect.as_deref()
     }
 
     /// Takes out how the request is worded, once.

@@ -1,9 +1,12 @@
 //! Faces for clients that exist: what they send, what they get, and that it runs on the one path.
 
 mod bytes;
+mod clients;
+mod generated;
 mod hops;
 mod node_appserver;
 mod rhino;
+mod slow;
 
 use serde_json::{Value, json};
 
@@ -14,7 +17,7 @@ async fn keyed() -> TestGateway {
     TestGateway::with(Setup { nodes: vec![simnode::Config::default()], keys: true, ..Setup::default() }).await
 }
 
-/// A tree as the clients of npm and PyPI spell it.
+/// A tree as the clients of npm and `PyPI` spell it.
 fn tree(name: &str, data: &Value) -> Value {
     json!({ "ParamName": name, "InnerTree": { "0": [{ "data": data }] } })
 }

@@ -116,6 +116,9 @@ fn dangling(value: &serde_json::Value, root: &serde_json::Value) -> Vec<String> 
             })
             .collect(),
         serde_json::Value::Array(items) => items.iter().flat_map(|item| dangling(item, root)).collect(),
-        _ => Vec::new(),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => Vec::new(),
     }
 }

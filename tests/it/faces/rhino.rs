@@ -100,6 +100,22 @@ async fn what_was_not_published_is_denied_and_the_policy_named() {
 }
 
 #[tokio::test]
+async fn limits_and_lanes_of_the_policy_hold_as_for_our_own_requests() {
+    let gateway = TestGateway::start().await;
+    let mut body = json!({ "pointer": "gh/sitefit:1.0.0", "values": site(), "note": " ".repeat(70_000) });
+    let large = gateway.post("/grasshopper", body.to_string()).await;
+    assert_eq!(large.problem(), (413, "body_too_large".into()), "sitefit takes 65536 bytes");
+    body["note"] = json!("");
+    for (lane, status) in [("preview", 200), ("batch", 200), ("fast", 400), ("a%20b", 400)] {
+        let answered = gateway.post(&format!("/grasshopper?lane={lane}"), body.to_string()).await;
+        assert_eq!(answered.status, status, "{lane}: {}", answered.text);
+    }
+    let stale = gateway.post("/grasshopper", json!({ "pointer": "md5_00", "values": [] }).to_string()).await;
+    assert_eq!(stale.problem(), (404, "unknown_definition".into()), "only Hops is answered as by a node");
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn inputs_that_do_not_fit_are_told_as_texts_and_as_pointers() {
     let gateway = TestGateway::start().await;
     let solve = |values: Vec<Value>| {
@@ -129,7 +145,7 @@ async fn a_definitions_own_error_is_told_in_computes_words() {
     let errors =
         vec!["1. Solution exception: no: component \"Extrude\" (01234567-89ab-cdef-0123-456789abcdef)".to_owned()];
     let script = simnode::Fault::OkWithErrors { errors: errors.clone() };
-    gateway.nodes[0].set_faults(script.always()).await;
+    gateway.nodes[0].set_faults(script.at("/grasshopper")).await;
     let body = json!({ "pointer": "gh/sitefit:1.0.0", "values": site() });
     let answered = gateway.post("/grasshopper", body.to_string()).await;
     assert_eq!(answered.problem(), (422, "definition_error".into()));
