@@ -4,11 +4,12 @@
 //! time. `lint` refuses every schema of which this does not hold.
 
 mod lint;
+mod shared;
 mod words;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde::Serialize;
@@ -32,7 +33,7 @@ pub struct Violation {
 }
 
 /// Whose members a schema describes: it decides what an unknown one is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     Inputs,
     Outputs,
@@ -43,7 +44,7 @@ pub enum Subject {
 #[derive(Debug)]
 pub struct Schema {
     validator: Validator,
-    document: Value,
+    document: Arc<Value>,
     anchors: lint::Anchors,
     subject: Subject,
 }
@@ -135,7 +136,7 @@ impl Schema {
     pub fn compile(document: Value, subject: Subject) -> Result<Self, Vec<Violation>> {
         let anchors = lint::lint(&document)?;
         match options().build(&document) {
-            Ok(validator) => Ok(Self { validator, document, anchors, subject }),
+            Ok(validator) => Ok(Self { validator, document: Arc::new(document), anchors, subject }),
             Err(error) => {
                 let violation = |error: &ValidationError<'_>| {
                     let message = format!("this is not a schema: {error}");
@@ -153,7 +154,7 @@ impl Schema {
     }
 
     /// The schema as it was written.
-    pub fn document(&self) -> &Value {
+    pub fn document(&self) -> &Arc<Value> {
         &self.document
     }
 

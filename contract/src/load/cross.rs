@@ -5,6 +5,8 @@
 mod examples;
 mod graph;
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{Part, Parts};
@@ -14,15 +16,18 @@ use crate::defaults::Defaults;
 use crate::fault::{self, Fault};
 use crate::folder::Folder;
 use crate::json::spans::escape;
-use crate::schema::{Schema, Subject};
+use crate::schema::{Schema, Subject, VIOLATIONS};
 use crate::source::Source;
+
+/// The keywords of a schema that its members need.
+const KEPT: [&str; 5] = ["$schema", "type", "properties", "$defs", "definitions"];
 
 /// Adds the faults that lie between files.
 pub(super) fn check(folder: &Folder, parts: &Parts<'_>, faults: &mut Vec<Fault>) {
     names(folder, parts, faults);
     let bindings = both(&parts.bindings);
     if let (Some((source, bindings)), Some(inputs), Some(outputs)) =
-        (bindings, both(&parts.inputs), both(&parts.outputs))
+        (bindings, schema(&parts.inputs), schema(&parts.outputs))
     {
         one_to_one("inputs", source, &bindings.inputs, inputs, faults);
         one_to_one("outputs", source, &bindings.outputs, outputs, faults);
@@ -37,6 +42,11 @@ pub(super) fn check(folder: &Folder, parts: &Parts<'_>, faults: &mut Vec<Fault>)
 /// The source of a part and what was read from it, if it was read.
 fn both<'p, 'f, T>(part: &'p Part<'f, T>) -> Option<(&'p Source<'f>, &'p T)> {
     Some((part.source.as_ref()?, part.read.as_ref()?))
+}
+
+/// As [`both`], for a schema.
+fn schema<'p, 'f>(part: &'p Part<'f, Arc<Schema>>) -> Option<(&'p Source<'f>, &'p Schema)> {
+    both(part).map(|(source, schema)| (source, &**schema))
 }
 
 /// The folders' names against the manifest's.
@@ -111,11 +121,17 @@ fn defaults(bindings: &[Binding], (source, schema): (&Source<'_>, &Schema), faul
     }
 }
 
-/// The schema with nothing but its members, so that each can be checked by itself; none where it does not compile so.
+/// The schema with nothing but its members, so that each can be checked by itself; none where it does not compile so, or where the
+/// rest says nothing about the members that are there.
 fn members_alone(schema: &Schema) -> Option<Schema> {
+    const SILENT: [&str; 6] = ["$id", "$comment", "title", "description", "required", "additionalProperties"];
     let document = schema.document().as_object()?;
-    let kept = ["$schema", "type", "properties", "$defs", "definitions"];
-    let kept = document.iter().filter(|(keyword, _)| kept.contains(&keyword.as_str()));
+    let is_silent = |keyword: &String| SILENT.contains(&keyword.as_str());
+    let missing = document.get("required").and_then(Value::as_array).map_or(0, Vec::len);
+    if missing < VIOLATIONS && document.keys().all(|keyword| KEPT.contains(&keyword.as_str()) || is_silent(keyword)) {
+        return None;
+    }
+    let kept = document.iter().filter(|(keyword, _)| KEPT.contains(&keyword.as_str()));
     let document = kept.map(|(keyword, value)| (keyword.clone(), value.clone())).collect();
     Schema::compile(Value::Object(document), Subject::Inputs).ok()
 }
