@@ -21,6 +21,8 @@ use crate::fault::Fault;
 pub struct Folder {
     /// Relative path with `/` to content.
     pub files: BTreeMap<String, Arc<[u8]>>,
+    /// Relative path to the SHA-256 of the content.
+    pub digests: BTreeMap<String, Digest>,
     /// The digest of the version, see [`digest::version`].
     pub digest: Digest,
     /// The name of the folder, which is the version.
@@ -106,7 +108,8 @@ fn read_regular(file: File, path: &Path, most: u64) -> Result<Vec<u8>, Fault> {
     if !metadata.is_file() {
         return Err(Fault::of_file("file_kind", path, "this is not a regular file"));
     }
-    let mut bytes = Vec::new();
+    // Mostly right, so that the bytes are not moved while they come; a size that lies costs one byte more than the bound.
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(most)).unwrap_or(0) + 1);
     // The file may grow while it is read; one byte over the bound tells.
     file.take(most + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > most {
@@ -145,8 +148,9 @@ impl Folder {
 
     /// A folder of these files, without names of its own.
     pub fn of(files: BTreeMap<String, Arc<[u8]>>) -> Self {
-        let digest = digest::version(files.iter().map(|(path, bytes)| (path.as_str(), Digest::of(bytes))));
-        Self { files, digest, name: None, parent: None }
+        let digests: BTreeMap<_, _> = files.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes))).collect();
+        let digest = digest::version(digests.iter().map(|(path, content)| (path.as_str(), *content)));
+        Self { files, digests, digest, name: None, parent: None }
     }
 }
 

@@ -60,13 +60,13 @@ pub struct Contract {
     pub definition_digest: Digest,
     /// What compute sees in the Grasshopper file.
     pub definition: Definition,
-    pub inputs_schema: Value,
-    pub outputs_schema: Value,
+    pub inputs_schema: Arc<Value>,
+    pub outputs_schema: Arc<Value>,
     pub examples: Examples,
     /// The digest of the version folder, see [`digest::version`].
     pub digest: Digest,
-    inputs: Schema,
-    outputs: Schema,
+    inputs: Arc<Schema>,
+    outputs: Arc<Schema>,
     defaults: Defaults,
 }
 

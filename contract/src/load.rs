@@ -37,8 +37,8 @@ pub(crate) struct Parts<'f> {
     pub(crate) manifest: Part<'f, Manifest>,
     pub(crate) bindings: Part<'f, Bindings>,
     pub(crate) plugins: Part<'f, Plugins>,
-    pub(crate) inputs: Part<'f, Schema>,
-    pub(crate) outputs: Part<'f, Schema>,
+    pub(crate) inputs: Part<'f, Arc<Schema>>,
+    pub(crate) outputs: Part<'f, Arc<Schema>>,
     pub(crate) definition: Option<Definition>,
     pub(crate) valid: Vec<Part<'f, Example>>,
     pub(crate) invalid: Vec<Part<'f, Counterexample>>,
@@ -71,6 +71,8 @@ fn assemble(folder: &Folder, parts: &mut Parts<'_>) -> Option<Contract> {
     bindings.inputs.sort_by_key(|binding| order(&inputs, &binding.name));
     bindings.outputs.sort_by_key(|binding| order(&outputs, &binding.name));
     let definition_bytes = Arc::clone(folder.files.get(&manifest.file)?);
+    let known = folder.digests.get(&manifest.file).copied();
+    let definition_digest = known.unwrap_or_else(|| Digest::of(&definition_bytes));
     let examples = Examples {
         valid: parts.valid.drain(..).filter_map(|part| part.read).collect(),
         invalid: parts.invalid.drain(..).filter_map(|part| part.read).collect(),
@@ -82,11 +84,11 @@ fn assemble(folder: &Folder, parts: &mut Parts<'_>) -> Option<Contract> {
         bindings,
         requires_plugins_hash: plugins.requires_hash(),
         plugins,
-        definition_digest: Digest::of(&definition_bytes),
+        definition_digest,
         definition_bytes,
         definition: parts.definition.take()?,
-        inputs_schema: inputs.document().clone(),
-        outputs_schema: outputs.document().clone(),
+        inputs_schema: Arc::clone(inputs.document()),
+        outputs_schema: Arc::clone(outputs.document()),
         examples,
         digest: folder.digest,
         defaults: Defaults::of(&inputs),
@@ -200,8 +202,12 @@ impl<'f> Loader<'f> {
     }
 }
 
-/// Compiles a schema file, which describes an object by its members.
-fn schema(source: &Source<'_>, subject: Subject) -> Result<Schema, Vec<Fault>> {
+/// Compiles a schema file, which describes an object by its members, or takes what was made of an equal one.
+fn schema(source: &Source<'_>, subject: Subject) -> Result<Arc<Schema>, Vec<Fault>> {
+    Schema::shared(source.bytes(), subject, || compile(source, subject))
+}
+
+fn compile(source: &Source<'_>, subject: Subject) -> Result<Schema, Vec<Fault>> {
     let value = source.value();
     let mut faults = Vec::new();
     if value.get("type").and_then(Value::as_str) != Some("object") {

@@ -4,11 +4,12 @@
 //! time. `lint` refuses every schema of which this does not hold.
 
 mod lint;
+mod shared;
 mod words;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde::Serialize;
@@ -34,7 +35,7 @@ pub struct Violation {
 }
 
 /// Whose members a schema describes: it decides what an unknown one is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     Inputs,
     Outputs,
@@ -45,7 +46,7 @@ pub enum Subject {
 #[derive(Debug)]
 pub struct Schema {
     validator: Validator,
-    document: Value,
+    document: Arc<Value>,
     anchors: lint::Anchors,
     subject: Subject,
 }
@@ -61,6 +62,9 @@ pub(crate) struct Refusal {
 
 /// The most violations that one check reports. Each costs memory, and nobody reads the hundred-and-first.
 pub const VIOLATIONS: usize = 100;
+
+/// The keywords of a schema that its members need.
+pub(crate) const MEMBERS: [&str; 5] = ["$schema", "type", "properties", "$defs", "definitions"];
 
 /// The compiled size of one pattern, in bytes.
 const PATTERN_BYTES: usize = 1 << 20;
@@ -159,7 +163,7 @@ impl Schema {
     pub fn compile(document: Value, subject: Subject) -> Result<Self, Vec<Violation>> {
         let anchors = lint::lint(&document)?;
         match options().build(&document) {
-            Ok(validator) => Ok(Self { validator, document, anchors, subject }),
+            Ok(validator) => Ok(Self { validator, document: Arc::new(document), anchors, subject }),
             Err(error) => {
                 let violation = |error: &ValidationError<'_>| {
                     let message = format!("this is not a schema: {error}");
@@ -177,7 +181,7 @@ impl Schema {
     }
 
     /// The schema as it was written.
-    pub fn document(&self) -> &Value {
+    pub fn document(&self) -> &Arc<Value> {
         &self.document
     }
 
@@ -202,8 +206,7 @@ impl Schema {
     /// The same members, each judged by itself: nothing is required, and nothing binds one to another.
     pub(crate) fn members_alone(&self) -> Option<Self> {
         let document = self.document.as_object()?;
-        let kept = ["$schema", "type", "properties", "$defs", "definitions"];
-        let kept = document.iter().filter(|(keyword, _)| kept.contains(&keyword.as_str()));
+        let kept = document.iter().filter(|(keyword, _)| MEMBERS.contains(&keyword.as_str()));
         let document = kept.map(|(keyword, value)| (keyword.clone(), value.clone())).collect();
         Self::compile(Value::Object(document), self.subject).ok()
     }

@@ -2,6 +2,7 @@
 //!
 //! Every fault that a [`Source`] makes points at the place of its pointer in the file.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -15,7 +16,9 @@ use crate::schema::{self, Violation};
 #[derive(Debug)]
 pub struct Source<'f> {
     file: &'f Path,
-    spans: Spans<'f>,
+    bytes: &'f [u8],
+    /// Made when the first place is asked for: files without faults need none.
+    spans: OnceCell<Spans<'f>>,
     value: Value,
 }
 
@@ -25,7 +28,7 @@ impl<'f> Source<'f> {
     /// Parses the bytes of `file`; a fault is reported under that name.
     pub fn parse(file: &'f Path, bytes: &'f [u8]) -> Result<Self, Fault> {
         match json::parse(bytes, &json::Limits::FILE) {
-            Ok(value) => Ok(Self { file, spans: Spans::index(bytes), value }),
+            Ok(value) => Ok(Self { file, bytes, spans: OnceCell::new(), value }),
             Err(error) => {
                 let rule = match error.kind {
                     json::ErrorKind::DuplicateKey(_) => "json_duplicate_key",
@@ -50,8 +53,13 @@ impl<'f> Source<'f> {
         &self.value
     }
 
+    /// The file as it was written.
+    pub fn bytes(&self) -> &'f [u8] {
+        self.bytes
+    }
+
     pub fn spans(&self) -> &Spans<'f> {
-        &self.spans
+        self.spans.get_or_init(|| Spans::index(self.bytes))
     }
 
     pub fn into_value(self) -> Value {
@@ -76,18 +84,18 @@ impl<'f> Source<'f> {
 
     /// A fault at the value of `pointer`.
     pub fn fault(&self, rule: &'static str, pointer: &str, message: impl Into<String>) -> Fault {
-        Fault::new(rule, self.file, self.spans.value(pointer), message).pointer(pointer)
+        Fault::new(rule, self.file, self.spans().value(pointer), message).pointer(pointer)
     }
 
     /// A fault at the key of `pointer`.
     pub fn key_fault(&self, rule: &'static str, pointer: &str, message: impl Into<String>) -> Fault {
-        Fault::new(rule, self.file, self.spans.key(pointer), message).pointer(pointer)
+        Fault::new(rule, self.file, self.spans().key(pointer), message).pointer(pointer)
     }
 
     /// A violation of a schema by this file, as a fault of it.
     pub fn violated(&self, violation: Violation) -> Fault {
         let Violation { pointer, rule, message, help } = violation;
-        let at = if rule.starts_with("unknown_") { self.spans.key(&pointer) } else { self.spans.value(&pointer) };
+        let at = if rule.starts_with("unknown_") { self.spans().key(&pointer) } else { self.spans().value(&pointer) };
         Fault::new(rule, self.file, at, message).pointer(pointer).help(help)
     }
 }

@@ -204,9 +204,7 @@ pub(super) fn interpret(place: &Place, read: &Read) -> Result<Thing, Vec<Fault>>
 /// The files of a place with the digests of their contents; a file that is the place itself has no name.
 pub(super) fn files(read: &Read) -> Vec<(String, Digest)> {
     match &read.content {
-        Ok(Content::Folder(folder)) => {
-            folder.files.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes))).collect()
-        }
+        Ok(Content::Folder(folder)) => folder.digests.iter().map(|(path, digest)| (path.clone(), *digest)).collect(),
         Ok(Content::File(_)) => vec![(String::new(), read.digest)],
         Err(_) => Vec::new(),
     }

@@ -18,9 +18,13 @@ mod explain;
 #[cfg(test)]
 mod faces;
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod governance;
 #[cfg(test)]
 mod health;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod http;
 #[cfg(test)]

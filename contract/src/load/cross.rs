@@ -5,6 +5,8 @@
 mod examples;
 mod graph;
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{Part, Parts};
@@ -14,7 +16,7 @@ use crate::defaults::Defaults;
 use crate::fault::{self, Fault};
 use crate::folder::Folder;
 use crate::json::spans::escape;
-use crate::schema::Schema;
+use crate::schema::{MEMBERS, Schema, VIOLATIONS};
 use crate::source::Source;
 
 /// Adds the faults that lie between files.
@@ -22,7 +24,7 @@ pub(super) fn check(folder: &Folder, parts: &Parts<'_>, faults: &mut Vec<Fault>)
     names(folder, parts, faults);
     let bindings = both(&parts.bindings);
     if let (Some((source, bindings)), Some(inputs), Some(outputs)) =
-        (bindings, both(&parts.inputs), both(&parts.outputs))
+        (bindings, schema(&parts.inputs), schema(&parts.outputs))
     {
         let mut found = Vec::new();
         one_to_one("inputs", source, &bindings.inputs, inputs, &mut found);
@@ -40,6 +42,11 @@ pub(super) fn check(folder: &Folder, parts: &Parts<'_>, faults: &mut Vec<Fault>)
 /// The source of a part and what was read from it, if it was read.
 fn both<'p, 'f, T>(part: &'p Part<'f, T>) -> Option<(&'p Source<'f>, &'p T)> {
     Some((part.source.as_ref()?, part.read.as_ref()?))
+}
+
+/// As [`both`], for a schema.
+fn schema<'p, 'f>(part: &'p Part<'f, Arc<Schema>>) -> Option<(&'p Source<'f>, &'p Schema)> {
+    both(part).map(|(source, schema)| (source, &**schema))
 }
 
 /// The folders' names against the manifest's.
@@ -86,7 +93,7 @@ fn defaults(bindings: &[Binding], (source, schema): (&Source<'_>, &Schema), faul
     let required = schema.document().get("required").and_then(Value::as_array);
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|required| required == name));
     let defaults = Defaults::of(schema);
-    let alone = schema.members_alone();
+    let alone = if speaks_of_members_only(schema) { None } else { schema.members_alone() };
     for (name, property) in properties(schema) {
         let pointer = format!("/properties/{}", escape(name));
         if !is_required(name) && !defaults.has(name) {
@@ -112,6 +119,16 @@ fn defaults(bindings: &[Binding], (source, schema): (&Source<'_>, &Schema), faul
             source.fault("default_invalid", &format!("{pointer}/default"), message)
         }));
     }
+}
+
+/// Whether the rest of the schema says nothing about the members that are there, so that each can be checked by the whole of it: compiling another
+/// schema costs more than all else that is done with a small contract.
+fn speaks_of_members_only(schema: &Schema) -> bool {
+    const SILENT: [&str; 6] = ["$id", "$comment", "title", "description", "required", "additionalProperties"];
+    let Some(document) = schema.document().as_object() else { return false };
+    let is_silent = |keyword: &String| SILENT.contains(&keyword.as_str());
+    let missing = document.get("required").and_then(Value::as_array).map_or(0, Vec::len);
+    missing < VIOLATIONS && document.keys().all(|keyword| MEMBERS.contains(&keyword.as_str()) || is_silent(keyword))
 }
 
 fn properties(schema: &Schema) -> Vec<(&String, &Value)> {

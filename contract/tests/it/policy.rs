@@ -62,7 +62,10 @@ fn a_slip_is_told_at_its_place() {
             ("\"max_concurrency\"", "\"aliases\": { \"1.0.0\": \"1.1.0\" }, \"max_concurrency\""),
             ("propertyNames", "/aliases"),
         ),
-        (("\"max_concurrency\"", "\"cors_origins\": [\"studio.example\"], \"max_concurrency\""), ("pattern", "/cors_origins/0")),
+        (
+            ("\"max_concurrency\"", "\"cors_origins\": [\"studio.example\"], \"max_concurrency\""),
+            ("pattern", "/cors_origins/0"),
+        ),
     ] {
         assert_eq!(check(replace), Err(vec![(fault.0, fault.1.to_owned())]), "{replace:?}");
     }

@@ -36,14 +36,14 @@ pub(super) fn check(parts: &Parts<'_>, faults: &mut Vec<Fault>) {
     }
 }
 
-struct Check<'c> {
-    source: &'c Source<'c>,
+struct Check<'c, 'f> {
+    source: &'c Source<'f>,
     definition: &'c Definition,
 }
 
 // === impl Check ===
 
-impl Check<'_> {
+impl Check<'_, '_> {
     fn input(&self, binding: &Binding) -> Option<Fault> {
         let pointer = format!("/inputs/{}", escape(&binding.name));
         let Some(input) = self.definition.inputs.iter().find(|input| input.name == binding.gh) else {
