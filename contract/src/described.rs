@@ -90,7 +90,7 @@ impl Described {
             digest: document.digest,
             limits: document.limits,
             bindings: document.bindings,
-            inputs_schema: inputs.document().clone(),
+            inputs_schema: (**inputs.document()).clone(),
             outputs_schema: document.outputs,
             examples: document.examples,
             defaults: Defaults::of(&inputs),

@@ -22,7 +22,7 @@ const BINDINGS: &str = "bindings.json";
 /// Adds what changed of the inputs: callers send what the old version took.
 pub(super) fn inputs(old: &Side<'_>, new: &Side<'_>, changes: &mut Vec<Change>) {
     let sides = (old, new);
-    let alone = [&old.contract.inputs, &new.contract.inputs].map(Schema::members_alone);
+    let alone = [&old.contract.inputs, &new.contract.inputs].map(|schema| schema.members_alone());
     for binding in &old.contract.bindings.inputs {
         let name = binding.name.as_str();
         let Some(now) = named(&new.contract.bindings.inputs, name) else {
@@ -71,7 +71,7 @@ pub(super) fn inputs(old: &Side<'_>, new: &Side<'_>, changes: &mut Vec<Change>) 
 /// Adds what changed of the outputs: callers know what the old version promised.
 pub(super) fn outputs(old: &Side<'_>, new: &Side<'_>, changes: &mut Vec<Change>) {
     let sides = (old, new);
-    let alone = [&old.contract.outputs, &new.contract.outputs].map(Schema::members_alone);
+    let alone = [&old.contract.outputs, &new.contract.outputs].map(|schema| schema.members_alone());
     for binding in &old.contract.bindings.outputs {
         let name = binding.name.as_str();
         let Some(now) = named(&new.contract.bindings.outputs, name) else {
