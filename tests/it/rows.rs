@@ -403,19 +403,21 @@ async fn until(holds: impl Fn() -> bool) {
     }
 }
 
-/// Stops a gateway under load. How many requests were answered, and how many lost after they had been sent.
-async fn drained_under_load(callers: usize) -> (usize, usize) {
+/// Stops a gateway under load. How many answers callers have read, and what the gateway says of those that it took. A
+/// request that is sent on a connection just as that closes was not taken, and is no loss: nobody can tell it from one that
+/// was sent a moment later.
+async fn drained_under_load(callers: usize) -> (u64, Value) {
     let edit: fn(&Path) = |root| {
         let queue = json!({ "batch": { "depth_max": 64, "wait_ms_max": 60_000 } });
         sitefit_policy(root, &json!({ "max_concurrency": 4, "batch_seats": 4, "queue": queue }));
     };
     let setup = Setup { nodes: vec![slow(30, 4)], edit: Some(edit), ..Setup::default() };
     let gateway = TestGateway::with(setup).await;
-    let (answered, lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let answered = Arc::new(AtomicUsize::new(0));
     let tasks: Vec<_> = (0..callers)
         .map(|caller| {
             let target = format!("{}/gh/sitefit:1.0.0/solve?lane=batch", gateway.base);
-            let (answered, lost) = (Arc::clone(&answered), Arc::clone(&lost));
+            let answered = Arc::clone(&answered);
             // A connection of its own for each, kept alive.
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
             tokio::spawn(async move {
@@ -429,29 +431,28 @@ async fn drained_under_load(callers: usize) -> (usize, usize) {
                         Ok(_) => {
                             answered.fetch_add(1, Ordering::Relaxed);
                         }
-                        // The door is closed: nothing of this one was taken.
-                        Err(error) if error.is_connect() => return,
-                        Err(_) => {
-                            lost.fetch_add(1, Ordering::Relaxed);
-                            return;
-                        }
+                        // The door is closed.
+                        Err(_) => return,
                     }
                 }
             })
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(400)).await;
+    let admin = gateway.admin.clone();
     gateway.stop().await;
     for task in tasks {
         task.await.unwrap();
     }
-    (answered.load(Ordering::Relaxed), lost.load(Ordering::Relaxed))
+    let taken = serde_json::to_value(admin.traffic()).unwrap()["requests"].clone();
+    (answered.load(Ordering::Relaxed) as u64, taken)
 }
 
 #[tokio::test]
 async fn s1_a_gateway_that_is_told_to_go_loses_nothing_that_it_has_taken() {
-    let (answered, lost) = drained_under_load(12).await;
-    assert!(answered >= 12 && lost == 0, "{answered} answered, {lost} lost");
+    let (answered, taken) = drained_under_load(12).await;
+    assert!(answered >= 12, "{answered}");
+    assert_eq!(taken, json!({ "received": answered, "under_way": 0, "ended": { "ok": answered } }));
 }
 
 /// What takes longer.
@@ -491,7 +492,9 @@ mod slow {
         };
         // Two seats at 80 ms are 25 a second; a busy machine has fewer, so the load after it leaves more room than a fifth.
         let (asked, served) = phase(125, Duration::from_secs(15)).await;
-        println!("overload: {served} of {asked} served");
+        let traffic = serde_json::to_value(gateway.admin.traffic()).unwrap();
+        println!("overload: {served} of {asked} served: {}", traffic["requests"]);
+        println!("{}", traffic["apps"].as_array().unwrap().iter().find(|app| app["app_id"] == "sitefit").unwrap());
         let (asked, served) = phase(10, Duration::from_secs(10)).await;
         println!("after it: {served} of {asked} served");
         assert!(served * 100 >= asked * 99, "{served} of {asked}");
@@ -514,8 +517,8 @@ mod slow {
     async fn s1_twenty_drains_under_load_lose_nothing() {
         let mut all = 0;
         for _ in 0..20 {
-            let (answered, lost) = drained_under_load(16).await;
-            assert_eq!(lost, 0);
+            let (answered, taken) = drained_under_load(16).await;
+            assert_eq!(taken, json!({ "received": answered, "under_way": 0, "ended": { "ok": answered } }));
             all += answered;
         }
         println!("{all} answered, none lost");
