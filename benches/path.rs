@@ -139,6 +139,8 @@ fn path(c: &mut Criterion) {
     case("miss", &cached, solve, &|| body.clone(), true);
     case("422", &path, solve, &|| r#"{"inputs":{"site_width":-1}}"#.to_owned(), false);
     case("429", &path, "/gh/sitefit:1.1.0/solve?lane=batch", &|| body.clone(), false);
+    case("400", &path, solve, &|| r#"{"inputs":{"site_width":30"#.to_owned(), false);
+    case("413", &path, solve, &|| " ".repeat(70_000), false);
     case("404", &path, "/gh/nosuch:1.0.0/solve", &|| body.clone(), false);
     group.finish();
 }
