@@ -220,4 +220,93 @@ mod tests {
         said["site_width"] = json!(30.5);
         assert_ne!(key(&least), key(&said));
     }
+
+    /// The two properties above over ten million pairs, on as many threads as there are: the generator and the key, and nothing else.
+    /// An unoptimised build tries a hundredth.
+    mod slow {
+        use std::thread;
+
+        use super::*;
+
+        const PAIRS: u64 = if cfg!(debug_assertions) { 100_000 } else { 10_000_000 };
+
+        /// xorshift64*, from a seed that is not 0.
+        struct Random(u64);
+
+        impl Random {
+            fn below(&mut self, most: u64) -> u64 {
+                self.0 ^= self.0 >> 12;
+                self.0 ^= self.0 << 25;
+                self.0 ^= self.0 >> 27;
+                (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % most
+            }
+        }
+
+        fn on_all_threads(check: impl Fn(&mut Random) + Sync) {
+            let threads = thread::available_parallelism().map_or(1, |count| count.get() as u64);
+            thread::scope(|scope| {
+                for thread in 1..=threads {
+                    let check = &check;
+                    scope.spawn(move || {
+                        let mut random = Random(thread.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+                        (0..PAIRS.div_ceil(threads)).for_each(|_| check(&mut random));
+                    });
+                }
+            });
+        }
+
+        /// One of several spellings of so many thousandths.
+        fn spell(thousandths: u64, way: u64) -> String {
+            let (whole, rest) = (thousandths / 1_000, thousandths % 1_000);
+            match way {
+                0 => format!("{whole}.{rest:03}"),
+                1 => format!("{whole}.{rest:03}000000"),
+                2 => format!("{thousandths}e-3"),
+                3 => format!("{thousandths}00E-05"),
+                4 => format!("0.{thousandths:06}e+3"),
+                _ if rest == 0 => whole.to_string(),
+                _ => format!("{whole}.{rest:03}e0"),
+            }
+        }
+
+        #[test]
+        #[ignore = "ten million pairs take minutes"]
+        fn k3_equal_inputs_have_equal_keys_and_bytes_and_others_have_not() {
+            let contract = sitefit();
+            let check = |width: u64, depth: u64, ways: u64| {
+                let (width, depth) = (spell(width, ways % 6), spell(depth, ways / 6 % 6));
+                let text = match ways / 36 {
+                    0 => format!("{{\"site_width\":{width},\"site_depth\":{depth}}}"),
+                    1 => format!("{{ \"site_depth\" :{depth},\n\"site_width\": {width} }}"),
+                    _ => format!("{{\"site_depth\":{depth},\"site\\u005fwidth\":{width}}}"),
+                };
+                let value = contract::json::parse(text.as_bytes(), &contract::json::Limits::default()).unwrap();
+                let inputs = contract.check_inputs(&value).unwrap();
+                (Parts { inputs: &inputs.bytes, ..parts() }.key(), inputs.bytes)
+            };
+            on_all_threads(|random| {
+                let (width, depth) = (10_000 + random.below(4), 10_000 + random.below(4));
+                let (other_width, other_depth) = (10_000 + random.below(4), 10_000 + random.below(4));
+                let (a, b) =
+                    (check(width, depth, random.below(108)), check(other_width, other_depth, random.below(108)));
+                let same = (width, depth) == (other_width, other_depth);
+                assert_eq!((a.0 == b.0, a.1 == b.1), (same, same), "{width} {depth} {other_width} {other_depth}");
+            });
+        }
+
+        #[test]
+        #[ignore = "ten million pairs take minutes"]
+        fn k4_no_list_of_parts_is_spelled_like_another() {
+            const LETTERS: &[u8] = b"a1:,|";
+            on_all_threads(|random| {
+                let length = 1 + random.below(8);
+                let letter = |_| char::from(LETTERS[usize::try_from(random.below(5)).unwrap()]);
+                let text: String = (0..length).map(letter).collect();
+                let mut cut = || text.split_at(usize::try_from(random.below(length + 1)).unwrap());
+                let (a, b) = (cut(), cut());
+                let key = |(tenant, app_id)| Parts { tenant: Some(tenant), app_id, ..parts() }.key();
+                assert_eq!(key(a) == key(b), a == b, "{a:?} {b:?}");
+            });
+        }
+    }
 }

@@ -289,4 +289,44 @@ mod tests {
         shelf.view();
         assert!(hits() >= 270, "{} of 300 left", hits());
     }
+
+    mod slow {
+        use super::*;
+
+        /// Memory of this process that is in use now, in bytes.
+        fn resident() -> u64 {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+            1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+        }
+
+        #[test]
+        #[ignore = "pushes 2 GiB of answers through a shelf of 128 MiB"]
+        fn k11_a_storm_of_evictions_keeps_real_memory_within_the_cap_and_a_fifth() {
+            const CAP: u64 = 128 << 20;
+            for (eviction, bytes) in
+                [(Eviction::LeastRecent, 8_000), (Eviction::LeastFrequent, 8_000), (Eviction::LeastRecent, 600)]
+            {
+                let before = resident();
+                let (shelf, now) = (Shelf::new(CAP, eviction), Instant::now());
+                let (mut most, mut heaviest) = (0, 0);
+                for key in 0..(2 << 30) / (bytes + OVERHEAD_BYTES) {
+                    let text = "x".repeat(usize::try_from(bytes + key % 64).unwrap());
+                    put(&shelf, key, answer(&text), now);
+                    if key % 1_000 == 0 {
+                        most = most.max(resident().saturating_sub(before));
+                        heaviest = heaviest.max(shelf.view().bytes);
+                    }
+                }
+                println!(
+                    "{eviction:?}, answers of {bytes} bytes: {} MiB resident for {} MiB, weighed at {} MiB",
+                    most >> 20,
+                    CAP >> 20,
+                    heaviest >> 20
+                );
+                assert!(heaviest <= CAP, "{heaviest}");
+                assert!(most <= CAP + CAP / 5, "{} MiB", most >> 20);
+            }
+        }
+    }
 }
