@@ -28,7 +28,7 @@ fn generous(root: &Path) {
     fs::write(file, policy.to_string()).unwrap();
 }
 
-fn command(url: &str, words: &str) -> Command {
+pub(crate) fn command(url: &str, words: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_appserver"));
     command.args(["load", "--json", "--url", url]).args(words.split_whitespace());
     command.env_remove("APPSERVER_URL").env("STUDIO_KEY", KEY).env("KIOSK_KEY", "as_kiosk_key");
@@ -37,7 +37,7 @@ fn command(url: &str, words: &str) -> Command {
 }
 
 /// The exit code, the report, and the talk.
-fn read(output: &Output) -> (i32, Value, String) {
+pub(crate) fn read(output: &Output) -> (i32, Value, String) {
     let talk = String::from_utf8_lossy(&output.stderr).into_owned();
     let report = serde_json::from_slice(&output.stdout).unwrap_or_default();
     assert!(!talk.contains(KEY) && !String::from_utf8_lossy(&output.stdout).contains(KEY), "a key was shown");

@@ -6,7 +6,11 @@ mod cache;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod health;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
@@ -31,3 +35,5 @@ mod support;
 mod tidy;
 #[cfg(test)]
 mod warm;
+#[cfg(test)]
+mod watching;

@@ -88,6 +88,7 @@ async fn u5_a_hung_node_costs_its_caller_the_deadline_and_nobody_else_anything()
     }
     let (problem, took) = hung.expect("one of the calls met the hung node");
     assert_eq!(problem, (504, "node_timeout".to_owned()));
+    println!("504 came {:.1} ms after the deadline (aim 50)", took.as_secs_f64() * 1_000.0 - 500.0);
     // 50 ms over the deadline is the aim; a loaded machine has some more.
     assert!((500..650).contains(&took.as_millis()), "{took:?}");
     gateway.until(|health| health.nodes[0].wedged == 1 && health.nodes[0].free == 0).await;
