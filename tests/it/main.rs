@@ -59,3 +59,5 @@ mod support;
 mod tidy;
 #[cfg(test)]
 mod warm;
+#[cfg(test)]
+mod watching;
