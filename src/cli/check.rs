@@ -1,13 +1,13 @@
 //! `appserver check`: all that is wrong with a registry, an app or a version, before a gateway refuses it.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ColorChoice;
 
-use super::{Exit, print, say};
+use super::{Exit, say};
 use crate::config::Flags;
 use crate::governance::check::{self, Error, Target};
 use crate::governance::finding::Subject;
@@ -186,7 +186,8 @@ impl Shown {
         let style = Style { color: self.colours(), width: width(), shown_max: self.max };
         let text = render::render(format, &mut report, &Disk, style);
         if !text.is_empty() {
-            print(text.trim_end_matches('\n'));
+            // Whether to colour is decided: nothing on the way is to decide it again. A reader that has gone away is no error.
+            let _ = writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n'));
         }
         if format == Format::Plain {
             say(report.summary());

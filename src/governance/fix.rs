@@ -114,9 +114,15 @@ fn near(folder: &Path, text: &[u8], pointer: &str) -> Option<String> {
         (definition.outputs.iter().map(|output| output.name.as_str()).collect(), &bindings.outputs)
     };
     let free = || names.iter().copied().filter(|name| !bound.iter().any(|binding| binding.gh == *name));
-    let near = fault::closest(word, free())?;
-    let second = fault::closest(word, free().filter(|name| *name != near));
-    second.is_none().then(|| near.to_owned())
+    // What all names begin with makes them no nearer.
+    let bare = |name: &'_ str| name.rsplit(':').next().unwrap_or_default().to_owned();
+    let bares: Vec<String> = free().map(bare).collect();
+    let word = bare(word);
+    let near = fault::closest(&word, bares.iter().map(String::as_str))?;
+    let second = fault::closest(&word, bares.iter().map(String::as_str).filter(|name| *name != near));
+    let mut named = free().filter(|name| bare(name) == near);
+    let only = named.next().filter(|_| second.is_none() && named.next().is_none())?;
+    Some(only.to_owned())
 }
 
 /// The first plug-in that is used, not listed, and of which the file tells the version.

@@ -158,7 +158,7 @@ fn a_target_is_a_path_or_a_name() {
     assert_eq!(bench.run(&["check", "--format", "nonsense"]).code, 2);
 }
 
-/// Figures on a busy machine mean nothing, so the bound is far above what it takes alone: see docs/check.md.
+/// Figures on a busy machine mean nothing, so the bound is far above what it takes alone.
 mod slow {
     use super::*;
 
