@@ -119,7 +119,11 @@ fn breaking(old: &Revision, new: &Revision) -> Check {
         let needed = comparison.needed.map_or("no", Bump::word);
         (Outcome::Pass, format!("compatible with {}: {needed} step", old.contract.version))
     } else {
-        (Outcome::Fail, format!("{} changes break callers of {}", reasons.len(), old.contract.version))
+        let changes = match reasons.len() {
+            1 => "1 change breaks".to_owned(),
+            count => format!("{count} changes break"),
+        };
+        (Outcome::Fail, format!("{changes} callers of {}", old.contract.version))
     };
     Check { name: "breaking", result, detail, reasons }
 }
