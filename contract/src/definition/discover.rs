@@ -225,10 +225,10 @@ fn named_groups<'a>(canvas: &Canvas<'a>) -> NamedGroups<'a> {
         }
     }
     // Many inputs may share what is in many groups; each looks at a few of them only.
-    for around in groups.values_mut() {
+    groups.values_mut().for_each(|around| {
         around.sort_unstable();
         around.truncate(GROUPS);
-    }
+    });
     groups
 }
 
