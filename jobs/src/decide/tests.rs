@@ -3,7 +3,7 @@
 //! Time is two moments: a lease runs, or has ended. Workers remember tokens past their leases, as a worker that was stopped does, and
 //! forget them, as one that was killed does. Jobs and workers are sorted in each state, because it is all one which is which.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use super::{Act, Ask, Decision, Row, decide};
 use crate::State;
@@ -65,6 +65,18 @@ impl World {
             self.workers.iter().map(|belief| belief.map(|(job, token)| (place(job), token))).collect();
         workers.sort_unstable();
         Self { jobs: order.iter().map(|job| self.jobs[*job]).collect(), workers, token_max: self.token_max }
+    }
+
+    /// The world as one number: ten bits a job, five a worker.
+    fn code(&self) -> u64 {
+        let jobs = self.jobs.iter().fold(1, |code, (state, attempts, token, lease, cancel)| {
+            let lease = lease.map_or(0, |until| if until == RUNS { 1 } else { 2 });
+            let job = ((*state as u64 * 4 + u64::from(*attempts)) * 4 + token.unsigned_abs()) * 4 + lease;
+            code << 10 | job << 1 | u64::from(*cancel)
+        });
+        self.workers.iter().fold(jobs, |code, belief| {
+            code << 5 | belief.map_or(0, |(job, token)| (job as u64 + 1) * 4 + token.unsigned_abs())
+        })
     }
 
     /// Asks, checks what must hold of every answer, and gives the world after it with the decision.
@@ -182,14 +194,13 @@ fn check_world(world: &World) {
 
 fn explore(jobs: usize, workers: usize, token_max: i64) -> usize {
     let first = World::new(jobs, workers, token_max).sorted();
-    let mut seen = BTreeSet::from([first.clone()]);
+    let mut seen = HashSet::from([first.code()]);
     let mut ahead = VecDeque::from([first]);
     while let Some(world) = ahead.pop_front() {
         check_world(&world);
         for next in world.next() {
             let next = next.sorted();
-            if !seen.contains(&next) {
-                seen.insert(next.clone());
+            if seen.insert(next.code()) {
                 ahead.push_back(next);
             }
         }

@@ -1,17 +1,17 @@
 //! A real Postgres for this process: made in a folder of its own on a free port, and gone with the process however that ends.
 //!
-//! `APPSERVER_TEST_POSTGRES` may name a server that runs already (`postgres://postgres@127.0.0.1:5433`): then that one is used.
+//! `APPSERVER_TEST_POSTGRES` may name a server that runs already (`postgres://postgres@127.0.0.1:5433`): then that one is used, and thrown
+//! away by whoever started it: databases of tests are left on it.
 //! Without either, tests say that they were skipped; under `CI` they fail.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use jobs::Postgres;
 use jobs::postgres::{Admin, Settings, migrate};
+use jobs::{JobId, Postgres};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::support::{Db, admit_all};
@@ -71,7 +71,6 @@ impl Server {
 
     /// A database of this test's own, out of a template that was migrated once.
     pub(crate) async fn database(self: &Arc<Self>) -> Database {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let mut admin = PgConnection::connect(&self.url("postgres", "postgres")).await.unwrap();
         run(&mut admin, "SELECT pg_advisory_lock(1)").await;
         let known = "SELECT FROM pg_database WHERE datname = 'jobs_template'";
@@ -84,7 +83,8 @@ impl Server {
             run(&mut admin, "ALTER DATABASE jobs_making RENAME TO jobs_template").await;
         }
         run(&mut admin, "SELECT pg_advisory_unlock(1)").await;
-        let name = format!("t_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        // Process ids come round again; these do not.
+        let name = format!("t_{}", JobId::new().as_uuid().simple());
         run(&mut admin, &format!("CREATE DATABASE {name} TEMPLATE jobs_template")).await;
         admin.close().await.unwrap();
         Database { server: Arc::clone(self), name }
