@@ -14,9 +14,11 @@ use crate::config::{self, Flags, ProcessEnvironment, Settings};
 mod config_command;
 mod dev;
 mod inspect;
+mod job;
 mod key;
 mod load;
 mod matrix;
+mod migrate;
 mod node;
 mod schema;
 mod serve;
@@ -62,6 +64,10 @@ enum Command {
     Config,
     /// Send solves to a gateway, and tell how it took them.
     Load(load::Args),
+    /// Show and change jobs of a tenant in an app.
+    Job(job::Args),
+    /// Bring a job database to this binary's schema, and admit tenants to their apps.
+    Migrate(migrate::Args),
     /// Make a service key, and the entry for tenants.json.
     Key(key::Args),
 }
@@ -109,6 +115,8 @@ pub fn run(cli: Cli) -> Exit {
         Command::Schema(args) => Ok(schema::run(&args)),
         Command::Config => config_command::run(json, config),
         Command::Load(args) => load::run(&args, json),
+        Command::Job(args) => job::run(&args, json),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Key(args) => key::run(&args, json),
     };
     outcome.unwrap_or_else(|error| {

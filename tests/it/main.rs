@@ -12,6 +12,8 @@ mod health;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod load;
