@@ -24,10 +24,12 @@ mod explain;
 mod findings;
 mod import;
 mod inspect;
+mod job;
 mod key;
 mod load;
 mod man;
 mod matrix;
+mod migrate;
 mod new_app;
 mod new_version;
 mod node;
@@ -95,6 +97,10 @@ enum Command {
     Load(load::Args),
     /// Write a client of one version: a small file in your language that needs nothing else.
     Client(client::Args),
+    /// Show and change jobs of a tenant in an app.
+    Job(job::Args),
+    /// Bring a job database to this binary's schema, and admit tenants to their apps.
+    Migrate(migrate::Args),
     /// Make a service key, and the entry for tenants.json.
     Key(key::Args),
     /// Print what makes a shell complete this command.
@@ -156,6 +162,8 @@ pub fn run(cli: Cli) -> Exit {
         Command::Config => config_command::run(json, config),
         Command::Load(args) => load::run(&args, json),
         Command::Client(args) => client::run(&args, config),
+        Command::Job(args) => job::run(&args, json),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Key(args) => key::run(&args, json),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -1,4 +1,6 @@
-//! `appserver dev`: the gateway with a stand-in for Rhino.Compute, on this computer, with nothing else needed.
+//! `appserver dev`: the gateway with a stand-in for Rhino.Compute, the job API and a worker, on this computer, with nothing else needed.
+
+mod jobs;
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,12 +10,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
+use self::jobs::Jobs;
 use super::serve::{self, stop_on_signal};
 use super::{Exit, print, say};
 use crate::admin::Health;
 use crate::admin::health::Status;
 use crate::app::{App, Consent};
-use crate::config::{Config, Node, Settings, Source};
+use crate::config::{AuthMode, Config, Node, Settings, Source};
 use crate::registry::{Registry, Snapshot};
 use crate::telemetry;
 
@@ -38,12 +41,26 @@ pub(super) fn run(args: &Args, file: Option<PathBuf>) -> anyhow::Result<Exit> {
         let signalled = tokio::spawn(stop_on_signal(stop.clone()));
         let (address, operators, admin) = (app.address(), app.admin_address(), app.admin());
         let registry = app.registry();
-        let served = tokio::spawn(app.run(stop));
+        // The worker drains before the gateway that it calls.
+        let (stop_jobs, gone) = (stop.clone(), CancellationToken::new());
+        let served = tokio::spawn(app.run(gone.clone()));
         let health = until_ready(|| admin.health()).await;
-        print(banner(address, &settings, &health, &registry, stand_in.is_some()));
+        // A gateway that asks for keys has none for a worker of ours.
+        let jobs = match settings.config.auth.mode {
+            AuthMode::Open => {
+                Some(Jobs::start(address, &registry, stop_jobs).await.context("cannot start the job API")?)
+            }
+            AuthMode::Keys => None,
+        };
+        print(banner(address, &settings, &health, &registry, stand_in.is_some(), jobs.as_ref()));
         if let Some(operators) = operators {
             print(format_args!("Nodes: appserver node list --url http://{operators}"));
         }
+        stop.cancelled().await;
+        if let Some(jobs) = jobs {
+            jobs.ended().await;
+        }
+        gone.cancel();
         let drained = served.await?;
         if let Some(node) = stand_in {
             node.stop().await;
@@ -99,7 +116,14 @@ async fn until_ready(health: impl Fn() -> Health) -> Health {
     }
 }
 
-fn banner(address: SocketAddr, settings: &Settings, health: &Health, registry: &Registry, stands_in: bool) -> String {
+fn banner(
+    address: SocketAddr,
+    settings: &Settings,
+    health: &Health,
+    registry: &Registry,
+    stands_in: bool,
+    jobs: Option<&Jobs>,
+) -> String {
     let base = format!("localhost:{}", address.port());
     let versions: Vec<_> = health.apps.iter().flat_map(|app| &app.versions).collect();
     let ready = versions.iter().filter(|version| version.status == Status::Ready).count();
@@ -110,19 +134,32 @@ fn banner(address: SocketAddr, settings: &Settings, health: &Health, registry: &
     };
     let call = first_call(health, &registry.current()).map_or_else(
         || "No version is ready: /health/registry says why.".to_owned(),
-        |(target, body)| format!("First call, in another terminal:\n    curl -s {base}{target} -d '{body}'"),
+        |Call { app_id, definition, inputs }| {
+            let queue =
+                jobs.map(|jobs| format!("\n\n{}", jobs.curls(&app_id, &definition, &inputs))).unwrap_or_default();
+            let body = format!("{{\"inputs\":{inputs}}}");
+            format!(
+                "First call, in another terminal:\n    curl -s {base}/gh/{definition}:stable/solve -d '{body}'{queue}"
+            )
+        },
     );
+    let api = jobs.map(|jobs| {
+        let api = format!("localhost:{}", jobs.address().port());
+        format!("Jobs       POST http://{api}/<app_id>/jobs/run   (http://{api}/openapi.json)\n  ")
+    });
     format!(
         "AppServer {} in dev mode\n\n  \
          contracts  {} apps, {ready} of {} versions ready   ({root})\n  \
          nodes      {node}\n\n  \
          Health     http://{base}/health/registry?format=text\n  \
          Describe   http://{base}/gh/<definition>:<version>\n  \
-         Solve      POST http://{base}/gh/<definition>:<version>/solve\n\n\
+         Solve      POST http://{base}/gh/<definition>:<version>/solve\n  \
+         {}\n\
          {call}\n\nCtrl-C stops everything. {}",
         env!("CARGO_PKG_VERSION"),
         health.apps.len(),
         versions.len(),
+        api.unwrap_or_default(),
         reach(address),
     )
 }
@@ -135,16 +172,24 @@ fn reach(address: SocketAddr) -> &'static str {
     }
 }
 
-/// The shortest example that a ready `stable` version has, as address and body for a shell's single quotes.
-fn first_call(health: &Health, snapshot: &Snapshot) -> Option<(String, String)> {
+/// A solve that works, its inputs spelt for a shell's single quotes.
+#[derive(Debug)]
+struct Call {
+    app_id: String,
+    definition: String,
+    inputs: String,
+}
+
+/// The shortest example that a ready `stable` version has.
+fn first_call(health: &Health, snapshot: &Snapshot) -> Option<Call> {
     let stable = health.apps.iter().filter_map(|app| {
         let version = app.aliases.get("stable")?;
         let health = app.versions.iter().find(|health| health.version == *version && health.status == Status::Ready)?;
         let contract = snapshot.apps.get(&app.app_id)?.releases.get(version)?.contract()?;
         let example =
             contract.examples.valid.iter().map(|example| example.inputs.to_string()).min_by_key(String::len)?;
-        Some((format!("/gh/{}:stable/solve", health.definition), example))
+        Some(Call { app_id: app.app_id.clone(), definition: health.definition.clone(), inputs: example })
     });
-    let (target, inputs) = stable.min_by_key(|(_, inputs)| inputs.len())?;
-    Some((target, format!("{{\"inputs\":{inputs}}}").replace('\'', "'\\''")))
+    let shortest = stable.min_by_key(|call| call.inputs.len())?;
+    Some(Call { inputs: shortest.inputs.replace('\'', "'\\''"), ..shortest })
 }

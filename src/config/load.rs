@@ -144,7 +144,7 @@ fn read_table(path: &Path, text: &str) -> Result<Table, Error> {
     toml::from_str(text).map_err(fault)
 }
 
-/// `PORT`, `RHINO_COMPUTE_URL` and `JWT_JWKS_URL`, which existing deployments set, then `APPSERVER_<SECTION>_<KEY>` for every key.
+/// `PORT`, `RHINO_COMPUTE_URL`, `RESULT_CACHE_TTL` and `JWT_JWKS_URL`, which existing deployments set, then `APPSERVER_<SECTION>_<KEY>` for every key.
 fn from_environment(layers: &mut Layers, keys: &[String], environment: &dyn Environment) -> Result<(), Error> {
     let var = |name: &str| environment.var(name).map(|value| (value, Source::Environment(name.to_owned())));
     if let Some((port, source)) = var("PORT") {
@@ -158,6 +158,10 @@ fn from_environment(layers: &mut Layers, keys: &[String], environment: &dyn Envi
         let node = Node { name: "node-1".to_owned(), url, slots: None, pools: Vec::new() };
         let node = Value::try_from(node).map_err(|error| value_error("RHINO_COMPUTE_URL", error))?;
         layers.set("node", Value::Array(vec![node]), source);
+    }
+    if let Some((seconds, source)) = var("RESULT_CACHE_TTL") {
+        let seconds = seconds.parse().map_err(|error| value_error("RESULT_CACHE_TTL", error))?;
+        layers.set("cache.batch_ttl_sec", Value::Integer(seconds), source);
     }
     if let Some((url, source)) = var("JWT_JWKS_URL") {
         layers.set("auth.jwks_url", Value::String(url), source);

@@ -83,6 +83,23 @@ fn bare_it_prints_a_curl_that_works_when_pasted() {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(answer["outputs"].is_object(), "{answer}");
 
+    // The lines of the job, pasted whole; the result is asked for again while it is not there.
+    let lines: Vec<&str> =
+        banner.lines().map(str::trim).skip_while(|line| !line.starts_with("TOKEN=")).take(4).collect();
+    let [token, run, status, result] = lines[..] else { panic!("{banner}") };
+    let script = format!(
+        "{token}\n{run}\n{status} >&2\nfor i in $(seq 100); do R=$({result}); case $R in *outputs*) break;; esac; sleep 0.1; done\necho \"$R\""
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let status: Value = serde_json::from_slice(&output.stderr).unwrap();
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(status["job_id"], result["job_id"]);
+    assert_eq!(result["status"], "succeeded", "{result}");
+    assert_eq!(result["outputs"], answer["outputs"]);
+    let artifact = Command::new("curl").args(["-s", result["artifacts"][0]["url"].as_str().unwrap()]).output().unwrap();
+    let artifact: Value = serde_json::from_slice(&artifact.stdout).unwrap();
+    assert_eq!(artifact["outputs"], answer["outputs"]);
+
     guard.signal("TERM");
     assert_eq!(guard.exit_code(), Some(0));
 }

@@ -30,6 +30,8 @@ mod http;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod load;

@@ -1,0 +1,48 @@
+//! What a worker is told by flags or by the environment. Secrets come by the environment only.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Take jobs of apps from their queues, and have the gateway solve them.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "appserver-worker", version)]
+pub struct Config {
+    /// The apps whose jobs are taken, with commas between them.
+    #[arg(long, env = "APP_ID", value_delimiter = ',', required = true)]
+    pub app_id: Vec<String>,
+    /// The gateway.
+    #[arg(long, env = "APP_SERVER_URL", default_value = "http://127.0.0.1:3000")]
+    pub gateway: String,
+    /// A service key of the role `worker`.
+    #[arg(long, env = "APP_SERVER_KEY", hide_env_values = true, default_value = "")]
+    pub key: String,
+    /// Where jobs are kept: `postgres://…` or `sqlite:<file>`.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+    /// Where artifacts are kept: a folder that the API reads, too.
+    #[arg(long, env = "ARTIFACTS_DIR", default_value = "artifacts")]
+    pub artifacts_dir: PathBuf,
+    /// The queue's name, where a deployment says it: the database's queue of an app is always `jobs-<app_id>`.
+    #[arg(long, env = "QUEUE_NAME")]
+    pub queue_name: Option<String>,
+    /// The connection string of Azure Service Bus.
+    #[arg(long, env = "SERVICEBUS_CONN", hide_env_values = true)]
+    pub servicebus_conn: Option<String>,
+    /// Jobs that run at one time.
+    #[arg(long, env = "JOBS_AT_ONCE", default_value_t = 4)]
+    pub at_once: usize,
+    /// How often a lease is renewed. It is granted for four times as long.
+    #[arg(long, env = "LOCK_RENEW_SEC", default_value_t = 8)]
+    pub lock_renew_sec: u64,
+    /// The longest that one attempt may take.
+    #[arg(long, env = "JOB_TIMEOUT_SEC", default_value_t = 600)]
+    pub job_timeout_sec: u64,
+    /// How long running jobs may take after SIGTERM before they are given back.
+    #[arg(long, env = "DRAIN_SEC", default_value_t = 20)]
+    pub drain_sec: u64,
+    /// Where /livez, /readyz and /metrics are answered.
+    #[arg(long, env = "WORKER_LISTEN", default_value = "127.0.0.1:3002")]
+    pub listen: SocketAddr,
+}

@@ -1,0 +1,7 @@
+//! Workers as processes of their own, which are stopped, killed and continued, before a gateway that answers when it is told to.
+
+// `cfg(test)` always holds here; saying so lets clippy treat every helper below as test code.
+#[cfg(test)]
+mod processes;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,142 @@
+//! A stub of the gateway, a store in a folder, and worker processes.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{get, post};
+use jobs::{AppId, Inputs, Job, JobId, NewJob, Scope, Sqlite, Store as _, Submitted, Tenant, Tenants as _};
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+
+/// What the stub has been asked, and who may have an answer.
+#[derive(Clone)]
+pub(crate) struct Stub {
+    pub(crate) url: String,
+    pub(crate) asked: Arc<AtomicUsize>,
+    /// The first solve is answered only when this has a place.
+    pub(crate) first: Arc<Semaphore>,
+}
+
+impl Stub {
+    pub(crate) async fn start(hold_first: bool) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let first = Arc::new(Semaphore::new(usize::from(!hold_first)));
+        let stub = Self { url, asked: Arc::default(), first };
+        let router = Router::new()
+            .route("/gh/{name}/solve", post(solve))
+            .route("/livez", get(async || "alive"))
+            .with_state(stub.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        stub
+    }
+}
+
+async fn solve(State(stub): State<Stub>) -> String {
+    let number = stub.asked.fetch_add(1, Ordering::SeqCst) + 1;
+    if number == 1 {
+        let _ = stub.first.acquire().await.unwrap();
+    }
+    format!(r#"{{"outputs":{{"by":{number}}},"warnings":[],"receipt":null}}"#)
+}
+
+/// A store in a folder, with one tenant in one app.
+pub(crate) struct Bench {
+    pub(crate) store: Arc<Sqlite>,
+    pub(crate) scope: Scope,
+    folder: TempDir,
+}
+
+impl Bench {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Sqlite::open(&folder.path().join("jobs.sqlite")).await.unwrap());
+        let scope = Scope::new(Tenant::new("acme").unwrap(), AppId::new("sitefit").unwrap());
+        store.admit(&scope.tenant, std::slice::from_ref(&scope.app)).await.unwrap();
+        Self { store, scope, folder }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) async fn submit(&self) -> JobId {
+        let new = NewJob {
+            id: JobId::new(),
+            definition: "sitefit".into(),
+            version: "1.0.0".into(),
+            digest: "sha256:0".into(),
+            inputs: Inputs::inline("{}".into()).unwrap(),
+            idempotency: None,
+            attempts_max: 50,
+            traceparent: None,
+        };
+        let Submitted::Created(job) = self.store.submit(&self.scope, new).await.unwrap() else { panic!("not new") };
+        job.id
+    }
+
+    pub(crate) async fn until(&self, id: JobId, wanted: impl Fn(&Job) -> bool) -> Job {
+        for _ in 0..1500 {
+            let job = self.store.get(&self.scope, id).await.unwrap().unwrap();
+            if wanted(&job) {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("not as wanted within 30 s: {:?}", self.store.get(&self.scope, id).await);
+    }
+
+    /// Starts a worker process whose leases last 4 s.
+    pub(crate) fn employ(&self, gateway: &str) -> Worker {
+        let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_appserver-worker"))
+            .env("APP_ID", "sitefit")
+            .env("APP_SERVER_URL", gateway)
+            .env("DATABASE_URL", format!("sqlite:{}", self.folder().join("jobs.sqlite").display()))
+            .env("ARTIFACTS_DIR", self.folder().join("artifacts"))
+            .env("LOCK_RENEW_SEC", "1")
+            .env("WORKER_LISTEN", listen.to_string())
+            .env("DRAIN_SEC", "5")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Worker { child, url: format!("http://{listen}") }
+    }
+}
+
+/// A process, killed when it is dropped.
+pub(crate) struct Worker {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Worker {
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        for _ in 0..1000 {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("it does not end");
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
