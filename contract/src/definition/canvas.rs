@@ -72,11 +72,17 @@ impl<'a> Canvas<'a> {
 
     /// Where the wires of a parameter come from. A wire from nowhere is dropped, as Grasshopper drops it at load.
     pub(super) fn origins(&self, parameter: &Chunk) -> Vec<Origin<'_, 'a>> {
+        self.first_origins(parameter, usize::MAX)
+    }
+
+    /// As [`origins`](Self::origins), and no more than `most` of them are looked for.
+    pub(super) fn first_origins(&self, parameter: &Chunk, most: usize) -> Vec<Origin<'_, 'a>> {
         sources(parameter)
             .filter_map(|id| match self.object(id) {
                 Some(object) => object.is_parameter().then_some(Origin::Parameter(object)),
                 None => self.owners.get(&id).map(|at| Origin::Component(&self.objects[*at])),
             })
+            .take(most)
             .collect()
     }
 

@@ -185,14 +185,21 @@ fn value_list(container: &Chunk) -> Result<Vec<Datum>, Unknown> {
         .collect()
 }
 
-/// Every item of a value list as data of this type; nothing where one of them is more than a plain value.
+/// Items of a value list that are told. Many inputs may share one list, and nobody chooses from a longer one.
+const CHOICES: usize = 200;
+
+/// Every item of a value list as data of this type; nothing where one of them is more than a plain value, or there are very many.
 pub(super) fn choices(value_list: &Object<'_>, type_name: &str) -> Vec<Choice> {
     let choice = |item: &Chunk| {
         let value = literal(item.text("Expression")?.trim())?.cast(type_name)?.item();
         let value = serde_json::from_str(&value.data).ok()?;
         Some(Choice { name: item.text("Name").unwrap_or_default().to_owned(), value })
     };
-    value_list.container.chunks_named("ListItem").map(choice).collect::<Option<_>>().unwrap_or_default()
+    let items = || value_list.container.chunks_named("ListItem").take(CHOICES + 1);
+    if items().count() > CHOICES {
+        return Vec::new();
+    }
+    items().map(choice).collect::<Option<_>>().unwrap_or_default()
 }
 
 /// An expression that is a value already.

@@ -125,6 +125,7 @@ impl<'a> Discovery<'_, 'a> {
             Ok(tree) => (Some(tree), None),
             Err(unknown) => (None, Some(unknown)),
         };
+        let source = self.source(parameter);
         let input = Input {
             name: name.to_owned(),
             type_name: type_name.to_owned(),
@@ -147,9 +148,9 @@ impl<'a> Discovery<'_, 'a> {
             step: slider.and_then(step),
             prompt: contextual.and_then(|_| container.text("Prompt")).map(str::to_owned),
             position: parameter.position(),
-            source: self.source(parameter).map(Object::spot),
-            choices: self.choices(parameter, type_name),
-            groups: self.groups(parameter, named),
+            source: source.map(Object::spot),
+            choices: choices(source, type_name),
+            groups: self.groups([Some(parameter), source, Some(named)]),
         };
         self.found.problems.extend(problems::unfilled(&input, parameter, named));
         self.found.inputs.push(input);
@@ -167,21 +168,15 @@ impl<'a> Discovery<'_, 'a> {
 
     /// The one object that feeds the parameter, if it is a parameter itself; the parameter where nothing feeds it.
     fn source<'o>(&'o self, parameter: &'o Object<'a>) -> Option<&'o Object<'a>> {
-        match self.canvas.origins(parameter.container)[..] {
+        match self.canvas.first_origins(parameter.container, 2)[..] {
             [] => Some(parameter).filter(|own| guids::is_control(own.component)),
             [Origin::Parameter(source)] => Some(source),
             _ => None,
         }
     }
 
-    fn choices(&self, parameter: &Object<'a>, type_name: &str) -> Vec<Choice> {
-        let value_list = self.source(parameter).filter(|source| source.component == guids::VALUE_LIST);
-        value_list.map(|list| default::choices(list, type_name)).unwrap_or_default()
-    }
-
     /// The named groups around the parameter, what feeds it, or the group that makes it an input.
-    fn groups(&self, parameter: &Object<'a>, named: &Object<'a>) -> Vec<String> {
-        let around = [Some(parameter), self.source(parameter), Some(named)];
+    fn groups(&self, around: [Option<&Object<'a>>; 3]) -> Vec<String> {
         let mut found: Vec<(usize, &str)> = around
             .into_iter()
             .flatten()
@@ -212,6 +207,11 @@ impl<'a> Discovery<'_, 'a> {
 /// Groups around one input that are told.
 const GROUPS: usize = 8;
 
+fn choices(source: Option<&Object<'_>>, type_name: &str) -> Vec<Choice> {
+    let value_list = source.filter(|source| source.component == guids::VALUE_LIST);
+    value_list.map(|list| default::choices(list, type_name)).unwrap_or_default()
+}
+
 fn named_groups<'a>(canvas: &Canvas<'a>) -> NamedGroups<'a> {
     let mut groups = NamedGroups::new();
     let is_named = |group: &&Object<'_>| {
@@ -223,6 +223,12 @@ fn named_groups<'a>(canvas: &Canvas<'a>) -> NamedGroups<'a> {
         for member in canvas.members(group) {
             groups.entry(member.instance).or_default().push((members, group.nickname));
         }
+    }
+    // Many inputs may share what is in many groups; each looks at a few of them only.
+    #[expect(clippy::iter_over_hash_type, reason = "each is put in order by itself")]
+    for around in groups.values_mut() {
+        around.sort_unstable();
+        around.truncate(GROUPS);
     }
     groups
 }
