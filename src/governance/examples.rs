@@ -18,6 +18,7 @@ use super::{Finding, Place, Severity, check, fix};
 use crate::nodes::warm::difference;
 use crate::nodes::{NodeOptions, Nodes, Options, Refusal};
 use crate::registry::Registry;
+use crate::vitals::Vitals;
 use crate::rhino::client::Key;
 
 /// What came of one example.
@@ -76,7 +77,10 @@ pub async fn solve(contracts: &[(PathBuf, Arc<Contract>)], url: &str, key: Optio
     let probe_interval = Duration::from_secs(1);
     let (nodes, driver) = Nodes::new(Options { nodes: vec![node], probe_interval, ..Options::default() })?;
     let stop = CancellationToken::new();
-    let driver = tokio::spawn(driver.run(stop.clone()));
+    let driver = {
+        let stop = stop.clone();
+        tokio::spawn(async move { driver.run(stop, &Vitals::default()).await })
+    };
     let mut tried = Vec::new();
     let begun = Instant::now();
     for (folder, contract) in contracts {
