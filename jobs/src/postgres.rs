@@ -1,6 +1,6 @@
 //! Store and queue in Postgres, for many processes on many computers.
 //!
-//! Tenants are held apart by row level security, not by our care with `WHERE`: a connection is had from [`tenant::TenantTx`] alone,
+//! Tenants are held apart by row level security, not by our care with `WHERE`: a connection is had from `tenant::TenantTx` alone,
 //! which says whose it is in the first statement of the transaction. What has to look across tenants is a few functions with an
 //! owner of their own. The clock is the database's.
 //!
