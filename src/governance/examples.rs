@@ -18,8 +18,8 @@ use super::{Finding, Place, Severity, check, fix};
 use crate::nodes::warm::difference;
 use crate::nodes::{NodeOptions, Nodes, Options, Refusal};
 use crate::registry::Registry;
-use crate::vitals::Vitals;
 use crate::rhino::client::Key;
+use crate::vitals::Vitals;
 
 /// What came of one example.
 #[derive(Debug)]

@@ -225,7 +225,7 @@ async fn g11_g12_what_points_out_of_the_registry_is_refused_with_its_place_and_n
         copy(&repository().join("registry"), root.path());
         overwrite(root.path(), file, &content);
         let begin = std::time::Instant::now();
-        let mut config = Config { auth: Auth { mode: AuthMode::Open }, ..Config::default() };
+        let mut config = Config { auth: Auth { mode: AuthMode::Open, ..Auth::default() }, ..Config::default() };
         config.server.listen.set_port(0);
         root.path().clone_into(&mut config.registry.root);
         let setup = Setup { nodes: vec![simnode::Config::default()], ..Setup::default() };

@@ -1,6 +1,6 @@
 //! Policies: what is accepted, and what each slip is told.
 
-use contract::policy::{CacheScope, Policy, is_app_id};
+use contract::policy::{CacheScope, Describe, Policy, is_app_id};
 
 const GOOD: &str = r#"{ "app_id": "sitefit", "allowed_definitions": ["sitefit"],
   "max_concurrency": 2, "preview_seats": 1, "batch_seats": 1,
@@ -32,14 +32,16 @@ fn every_added_key_is_read() {
         "\"max_concurrency\"",
         r#""aliases": { "stable": "1.1.0" }, "cache": { "preview": { "bytes_max": 1024, "ttl_sec": 60 } },
            "queue": { "batch": { "depth_max": 5, "wait_ms_max": 1000 } }, "limits": { "request_bytes": 4096 },
-           "node_pool": "gpu", "deny_scripts": true, "cors_origins": ["https://studio.example"], "shadow": true,
+           "node_pool": "gpu", "deny_scripts": true, "cors_origins": ["https://studio.example", "*"], "shadow": true,
+           "describe": "public",
            "cache_scope": "app",
            "slo": { "availability": 0.99, "preview_p95_ms": 500 }, "max_concurrency""#,
     ))
     .unwrap();
     assert_eq!(policy.aliases["stable"].to_string(), "1.1.0");
     assert_eq!((policy.cache.preview.bytes_max, policy.queue.batch.wait_ms_max), (Some(1024), Some(1000)));
-    assert_eq!(policy.cache_scope, CacheScope::App);
+    assert_eq!((policy.cache_scope, policy.describe), (CacheScope::App, Describe::Public));
+    assert_eq!(policy.cors_origins, ["https://studio.example", "*"]);
     assert_eq!((policy.limits.request_bytes, policy.node_pool.as_deref()), (Some(4096), Some("gpu")));
 }
 

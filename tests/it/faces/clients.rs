@@ -192,7 +192,10 @@ async fn a_hops_server_as_a_node_is_seen_for_what_it_lacks_and_gets_no_solve() {
     });
     let (nodes, driver) = handle.unwrap();
     let end = tokio_util::sync::CancellationToken::new();
-    let run = tokio::spawn(driver.run(end.clone()));
+    let run = {
+        let end = end.clone();
+        tokio::spawn(async move { driver.run(end, &appserver::vitals::Vitals::default()).await })
+    };
     let mut seen = BTreeMap::new();
     for _ in 0..500 {
         let view = nodes.view().remove(0);

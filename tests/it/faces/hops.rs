@@ -219,9 +219,16 @@ async fn given(hops: bool) -> f64 {
     let seats = Seats::new();
     gateway::seats::apply(&seats, &registry.current());
     let uri_bytes_max = 4096;
-    let faces =
-        faces::Parts { registry: registry.clone(), nodes: nodes.clone(), access, body: body.clone(), uri_bytes_max };
+    let faces = faces::Parts {
+        registry: registry.clone(),
+        nodes: nodes.clone(),
+        access: access.clone(),
+        body: body.clone(),
+        uri_bytes_max,
+    };
     let parts = gateway::Parts {
+        metrics: appserver::telemetry::metrics::Metrics::default(),
+        outcomes: gateway::outcomes::Outcomes::default(),
         registry,
         nodes,
         seats,
