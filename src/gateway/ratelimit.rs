@@ -266,6 +266,7 @@ mod tests {
 
     mod slow {
         #[test]
+        #[ignore = "slow: a million keys"]
         fn o9_a_million_keys_are_bounded_and_leave_others_alone() {
             super::flood(1_000_000);
         }

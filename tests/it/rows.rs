@@ -3,6 +3,7 @@
 //!
 //! Invariant: each test ends in [`TestGateway::stop`], which asserts what must hold after every test.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -260,8 +261,8 @@ async fn closing_relay(node: String) -> std::net::SocketAddr {
 /// Where the relay of this process listens: a gateway's configuration is a function, which can capture nothing.
 static RELAY: std::sync::Mutex<Option<std::net::SocketAddr>> = std::sync::Mutex::new(None);
 
-/// Solves so many times over connections that close in between. How many failed, and how many arrived.
-async fn over_closing_connections(times: usize) -> (usize, u64) {
+/// Solves so many times over connections that close in between. How many failed, and how often each set of inputs was answered.
+async fn over_closing_connections(times: usize) -> (usize, BTreeMap<String, usize>) {
     let node = simnode::Node::start(slow(0, 2)).await.unwrap();
     let relay = closing_relay(node.url().trim_start_matches("http://").trim_end_matches('/').to_owned()).await;
     *RELAY.lock().unwrap() = Some(relay);
@@ -286,17 +287,28 @@ async fn over_closing_connections(times: usize) -> (usize, u64) {
         tokio::time::sleep(Duration::from_millis(number as u64 * 13 % 21)).await;
     }
     gateway.stop().await;
-    let arrived = node.log().iter().filter(|entry| entry.path == SOLVE).count() as u64;
+    let mut answered = BTreeMap::new();
+    for entry in node.log().iter().filter(|entry| entry.path == SOLVE && entry.status == Some(200)) {
+        let inputs = entry.body.as_ref().map_or_else(String::new, |body| body["values"].to_string());
+        *answered.entry(inputs).or_default() += 1;
+    }
     node.stop().await;
-    (failed, arrived)
+    (failed, answered)
+}
+
+/// How many meet a closing connection depends on the machine. Each was told so, and none was solved twice: save for the one small solve that is
+/// kept to try a node with that has failed.
+async fn closing_connections_double_nothing(times: usize) {
+    let (failed, answered) = over_closing_connections(times).await;
+    println!("{failed} of {times} failed");
+    assert!(failed < times && answered.len() >= times - failed, "{failed} failed, {} answered", answered.len());
+    let twice = answered.values().filter(|times| **times > 1).count();
+    assert!(twice <= 1, "{answered:?}");
 }
 
 #[tokio::test]
 async fn u13_a_request_that_meets_a_closing_connection_is_told_and_never_doubled() {
-    let (failed, arrived) = over_closing_connections(150).await;
-    println!("{failed} of 150 failed");
-    // How many meet one depends on the machine; each was told so, and none arrived twice.
-    assert!(failed < 150 && (150 - failed as u64..=150).contains(&arrived), "{failed} failed, {arrived} arrived");
+    closing_connections_double_nothing(150).await;
 }
 
 /// Delays each solve, then measures the version until its pace is known.
@@ -504,12 +516,7 @@ mod slow {
     #[tokio::test(flavor = "multi_thread")]
     #[ignore = "slow: two thousand connections that close at the wrong moment"]
     async fn u13_two_thousand_connections_that_the_node_closes_in_between() {
-        let (failed, arrived) = over_closing_connections(2000).await;
-        println!("{failed} of 2000 failed, {arrived} arrived");
-        assert!(
-            failed < 2000 && (2000 - failed as u64..=2000).contains(&arrived),
-            "{failed} failed, {arrived} arrived"
-        );
+        closing_connections_double_nothing(2000).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -201,6 +201,7 @@ mod tests {
 
     mod slow {
         #[test]
+        #[ignore = "slow: a million cases"]
         fn o11_no_window_sees_more_in_a_million_cases() {
             (100_000..1_100_000).for_each(super::check_case);
         }
