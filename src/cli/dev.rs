@@ -132,7 +132,10 @@ fn banner(
         [_] if stands_in => "1 stand-in node, built in (RHINO_COMPUTE_URL=… for a real one)".to_owned(),
         nodes => format!("{} node(s)", nodes.len()),
     };
-    let call = first_call(health, &registry.current()).map_or_else(
+    let first = first_call(health, &registry.current());
+    let page = first.as_ref().map_or("<definition>", |call| call.definition.as_str());
+    let page = format!("http://{base}/gh/{page}:stable");
+    let call = first.as_ref().map_or_else(
         || "No version is ready: /health/registry says why.".to_owned(),
         |Call { app_id, definition, inputs }| {
             let queue =
@@ -152,7 +155,7 @@ fn banner(
          contracts  {} apps, {ready} of {} versions ready   ({root})\n  \
          nodes      {node}\n\n  \
          Health     http://{base}/health/registry?format=text\n  \
-         Describe   http://{base}/gh/<definition>:<version>\n  \
+         Try it     {page}   (a page for people; JSON for programs)\n  \
          Solve      POST http://{base}/gh/<definition>:<version>/solve\n  \
          {}\n\
          {call}\n\nCtrl-C stops everything. {}",
