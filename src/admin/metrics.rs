@@ -61,6 +61,8 @@ fn seats(scrape: &Scrape, app_id: &str, view: &View) {
             ("superseded", tally.superseded),
             ("expired", tally.expired),
             ("closed", tally.closed),
+            ("shed", tally.shed),
+            ("displaced", tally.displaced),
             ("left", tally.left),
         ];
         for (outcome, value) in outcomes {

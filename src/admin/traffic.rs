@@ -66,6 +66,8 @@ pub struct LaneTraffic {
     pub closed: u64,
     /// The longest waiters of a line that had become too slow.
     pub shed: u64,
+    /// Another tenant with fewer waiters got the place.
+    pub displaced: u64,
     /// Callers that went away while they waited.
     pub left: u64,
 }
@@ -153,6 +155,7 @@ impl LaneTraffic {
             expired: tally.expired,
             closed: tally.closed,
             shed: tally.shed,
+            displaced: tally.displaced,
             left: tally.left,
         }
     }

@@ -119,6 +119,7 @@ impl Seats {
             (_, Fate::Expired) => Why::Expired,
             (_, Fate::Closed) => Why::LaneClosed,
             (_, Fate::Shed) => Why::Shed,
+            (_, Fate::Displaced) => Why::QueueFull,
         };
         let refusal = app.lock().schedule.refusal(why, lane, &tenant);
         Err(app.explain(refusal))

@@ -42,6 +42,8 @@ pub enum Fate {
     Closed,
     /// The line had become too slow for those who wait longest.
     Shed,
+    /// The line was full, and its tenant had more of it than the one who got its place.
+    Displaced,
 }
 
 /// A seat that was not to be had.
@@ -61,7 +63,7 @@ pub enum Why {
     LaneClosed,
     /// All seats of the lane are taken, and the policy lets nobody wait.
     LaneFull,
-    /// As many wait as the policy allows.
+    /// As many wait as the policy allows, and none of them has to make room for this one.
     QueueFull,
     /// The seat would come after the caller's patience or the lane's longest wait.
     WaitTooLong,
@@ -81,8 +83,25 @@ pub struct Tally {
     pub expired: u64,
     pub closed: u64,
     pub shed: u64,
+    /// Another tenant with fewer waiters got the place.
+    pub displaced: u64,
     /// The caller went away while it waited.
     pub left: u64,
+}
+
+impl Tally {
+    /// Counts what became of one who waited.
+    pub(super) fn count(&mut self, fate: Fate) {
+        let counter = match fate {
+            Fate::Granted => &mut self.granted,
+            Fate::Superseded => &mut self.superseded,
+            Fate::Expired => &mut self.expired,
+            Fate::Closed => &mut self.closed,
+            Fate::Shed => &mut self.shed,
+            Fate::Displaced => &mut self.displaced,
+        };
+        *counter += 1;
+    }
 }
 
 /// One lane as health and metrics show it.

@@ -86,8 +86,8 @@ impl Schedule {
         let caps = self.caps.lane(lane);
         self.line(lane).tally.asked += 1;
         let inherited = self.supersede(&ask, now);
-        self.make_room(lane, now);
-        if let Some(why) = self.objection(&ask, inherited.is_some(), until, now) {
+        let objection = self.objection(&ask, inherited.is_some(), until, now);
+        if let Some(why) = objection.or_else(|| self.make_room(&ask, now)) {
             let refusal = self.refusal(why, lane, &ask.tenant);
             self.line(lane).tally.refused += 1;
             return Answer::Refused(refusal);
@@ -164,9 +164,7 @@ impl Schedule {
                 let tickets = self.expiry.iter().map(|(_, ticket)| *ticket);
                 let closed: Vec<u64> = tickets.filter(|ticket| self.waits_in(*ticket, lane)).collect();
                 for ticket in closed {
-                    self.take_waiter(ticket, now);
-                    self.line(lane).tally.closed += 1;
-                    self.fates.push((Ticket(ticket), Fate::Closed));
+                    self.turn_away(ticket, Fate::Closed, now);
                 }
             }
         }
@@ -176,10 +174,7 @@ impl Schedule {
     /// Ends the waits that are over and grants what is free.
     pub fn advance(&mut self, now: Duration) {
         while let Some((_, ticket)) = self.expiry.first().copied().filter(|(until, _)| *until <= now) {
-            if let Some(waiter) = self.take_waiter(ticket, now) {
-                self.line(waiter.lane).tally.expired += 1;
-                self.fates.push((Ticket(ticket), Fate::Expired));
-            }
+            self.turn_away(ticket, Fate::Expired, now);
         }
         for line in &mut self.lines {
             line.turns.forgive(now);
@@ -232,9 +227,7 @@ impl Schedule {
     fn supersede(&mut self, ask: &Ask, now: Duration) -> Option<(u64, Duration)> {
         let session = ask.session.as_ref().filter(|_| ask.lane == Lane::Preview)?;
         let older = *self.sessions.get(&(Arc::clone(&ask.tenant), Arc::clone(session)))?;
-        let waiter = self.take_waiter(older, now)?;
-        self.line(Lane::Preview).tally.superseded += 1;
-        self.fates.push((Ticket(older), Fate::Superseded));
+        let waiter = self.turn_away(older, Fate::Superseded, now)?;
         // Where the newest go first, an old place would be the worst.
         let line = self.line(Lane::Preview);
         (!line.sojourn.is_late()).then_some((waiter.place, waiter.since))
@@ -252,21 +245,38 @@ impl Schedule {
         }
     }
 
-    /// Where the newest go first, a full line makes room for them.
-    fn make_room(&mut self, lane: Lane, now: Duration) {
-        let depth = self.caps.lane(lane).depth as usize;
-        let own = self.line(lane);
-        if own.sojourn.is_late() && depth > 0 && own.turns.waiting() >= depth {
-            self.shed(now);
+    fn shed(&mut self, now: Duration) {
+        let turns = &self.lines[Lane::Preview as usize].turns;
+        if let Some(ticket) = turns.most().and_then(|name| turns.oldest(name)) {
+            self.turn_away(ticket, Fate::Shed, now);
         }
     }
 
-    fn shed(&mut self, now: Duration) {
-        let Some(ticket) = self.line(Lane::Preview).turns.oldest_of_most() else { return };
-        if self.take_waiter(ticket, now).is_some() {
-            self.line(Lane::Preview).tally.shed += 1;
-            self.fates.push((Ticket(ticket), Fate::Shed));
+    /// The depth is shared like the seats: where a line is full, the tenant with the most waiters makes room for one with
+    /// fewer, whoever came first. Else a single tenant could fill the line for all. Its latest waiter goes, who would be
+    /// served last; where the newest go first, its oldest, and there a tenant makes room for its own newest, too.
+    fn make_room(&mut self, ask: &Ask, now: Duration) -> Option<Why> {
+        let line = &self.lines[ask.lane as usize];
+        let turns = &line.turns;
+        if self.has_room(ask.lane) || turns.waiting() < self.caps.lane(ask.lane).depth as usize {
+            return None;
         }
+        let other = turns.gives_way(&ask.tenant, ask.weight);
+        let (leaves, fate) = if line.sojourn.is_late() {
+            (turns.oldest(other.unwrap_or(&ask.tenant)), Fate::Shed)
+        } else {
+            (other.and_then(|name| turns.newest(name)), Fate::Displaced)
+        };
+        let Some(ticket) = leaves else { return Some(Why::QueueFull) };
+        self.turn_away(ticket, fate, now);
+        None
+    }
+
+    fn turn_away(&mut self, ticket: u64, fate: Fate, now: Duration) -> Option<Waiter> {
+        let waiter = self.take_waiter(ticket, now)?;
+        self.line(waiter.lane).tally.count(fate);
+        self.fates.push((Ticket(ticket), fate));
+        Some(waiter)
     }
 
     /// How many are likely served before the tenant's next ask.
@@ -280,7 +290,6 @@ impl Schedule {
         let caps = self.caps.lane(ask.lane);
         let patience = until;
         let until = until.min(now.saturating_add(caps.wait));
-        let turns = &self.lines[ask.lane as usize].turns;
         if caps.seats == 0 {
             return Some(Why::LaneClosed);
         }
@@ -289,9 +298,6 @@ impl Schedule {
         }
         if caps.depth == 0 {
             return Some(Why::LaneFull);
-        }
-        if turns.waiting() >= caps.depth as usize {
-            return Some(Why::QueueFull);
         }
         // Only the work ahead counts here, not the rest of what runs: what is refused could hardly have been served.
         let ahead = if inherits { 0 } else { self.ahead(ask.lane, &ask.tenant) };

@@ -7,7 +7,7 @@
 //! settles it. A tenant who comes back is set level with whoever is next: time away saves up nothing.
 //!
 //! Invariant: `order` has exactly one entry per tenant with waiters: its clock and the place of its first waiter; and
-//! `lengths` one: how many they are.
+//! `lengths` one: its length, its clock, and who it is.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -49,6 +49,17 @@ struct Tenant {
     forgiven_at: Option<Duration>,
 }
 
+/// So many waiters over their tenant's weight, in parts of 2^64. Exact as an order: weights have 32 bits, so two lengths
+/// that differ do so by 2^-64 at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Length(u128);
+
+impl Length {
+    fn of(waiters: usize, weight: NonZeroU32) -> Self {
+        Self(((waiters as u128) << 64) / u128::from(weight.get()))
+    }
+}
+
 /// What a grant has been charged with, to be settled by the release.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Charge {
@@ -65,8 +76,8 @@ pub(crate) struct Charge {
 pub(crate) struct Turns {
     tenants: HashMap<Arc<str>, Tenant>,
     order: BTreeMap<(u128, u64), Arc<str>>,
-    /// How many wait of each tenant in `order`.
-    lengths: BTreeSet<(usize, Arc<str>)>,
+    /// How much of the line each tenant in `order` has. Of two that have as much, who has used less comes first.
+    lengths: BTreeSet<(Length, u128, Arc<str>)>,
     debtors: BTreeSet<(Duration, Arc<str>)>,
     /// Where newcomers started at the latest grant.
     clock: u128,
@@ -163,10 +174,35 @@ impl Turns {
         self.take(&name, place)
     }
 
-    /// The oldest waiter of the tenant with the most of them.
-    pub(crate) fn oldest_of_most(&self) -> Option<u64> {
-        let (_, name) = self.lengths.last()?;
+    /// The tenant with the most waiters by weight.
+    pub(crate) fn most(&self) -> Option<&Arc<str>> {
+        self.lengths.last().map(|(_, _, name)| name)
+    }
+
+    /// The tenant that a newcomer of this one may take a place from where there is none left: the one with the most, if
+    /// that has more than the newcomer's tenant would have with it, or as much and has used more.
+    ///
+    /// All others have less of the line than that, so it keeps its part of the places by weight, rounded down; and who is
+    /// told none has at least its own.
+    pub(crate) fn gives_way(&self, name: &str, weight: NonZeroU32) -> Option<&Arc<str>> {
+        let (most, used, other) = self.lengths.last()?;
+        let own = self.tenants.get(name);
+        let length = Length::of(own.map_or(0, |tenant| tenant.queue.len()) + 1, weight);
+        let clock = match own {
+            Some(tenant) if !tenant.queue.is_empty() => tenant.clock,
+            _ => self.start().max(own.map_or(0, |tenant| tenant.clock)),
+        };
+        (**other != *name && (length, clock) < (*most, *used)).then_some(other)
+    }
+
+    /// The waiter of this tenant who has the first place.
+    pub(crate) fn oldest(&self, name: &str) -> Option<u64> {
         self.tenants.get(name)?.queue.values().next().copied()
+    }
+
+    /// The waiter of this tenant who has the last place.
+    pub(crate) fn newest(&self, name: &str) -> Option<u64> {
+        self.tenants.get(name)?.queue.values().next_back().copied()
     }
 
     /// How many are likely served before a newcomer of this tenant where the newest go first: one of each other tenant.
@@ -245,13 +281,21 @@ impl Turns {
         let tenant = self.tenants.get_mut(name)?;
         if let Some((&place, _)) = tenant.queue.first_key_value() {
             self.order.remove(&(tenant.clock, place));
-            self.lengths.remove(&(tenant.queue.len(), Arc::clone(name)));
+            self.lengths.remove(&tenant.standing(name));
         }
         let changed = change(tenant);
         if let Some((&place, _)) = tenant.queue.first_key_value() {
             self.order.insert((tenant.clock, place), Arc::clone(name));
-            self.lengths.insert((tenant.queue.len(), Arc::clone(name)));
+            self.lengths.insert(tenant.standing(name));
         }
         Some(changed)
+    }
+}
+
+// === impl Tenant ===
+
+impl Tenant {
+    fn standing(&self, name: &Arc<str>) -> (Length, u128, Arc<str>) {
+        (Length::of(self.queue.len(), self.weight), self.clock, Arc::clone(name))
     }
 }

@@ -90,7 +90,7 @@ table! {
     SEATS_ASKED = counter(
         "appserver_seats_asked_total",
         &["app_id", "lane", "outcome"],
-        "Solves that asked for a seat, by how that ended: granted, refused, superseded, expired, closed, left."
+        "Solves that asked for a seat, by how that ended: granted, refused, superseded, expired, closed, shed, displaced, left."
     );
 
     CACHE_LOOKUPS = counter(

@@ -62,7 +62,7 @@ fn at_rest(gateway: &TestGateway) -> Result<(), String> {
     }
     for lane in lanes(&traffic) {
         zero("waiting for a seat", &lane["waiting"])?;
-        let ends = ["granted", "refused", "superseded", "expired", "closed", "shed", "left"];
+        let ends = ["granted", "refused", "superseded", "expired", "closed", "shed", "displaced", "left"];
         let ends: u64 = ends.iter().map(|end| count(lane, end)).sum();
         if count(lane, "asked") != ends {
             return Err(format!("asked for a seat and not ended: {lane}"));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    super::{Answer, Ask, Caps, Fate, Lane, Schedule, Ticket},
+    super::{Answer, Ask, Caps, Fate, Lane, Schedule, Ticket, Why},
     FOREVER, ask, granted, queued,
 };
 
@@ -231,7 +231,7 @@ fn a_refusal_tells_the_wait_from_the_queue_as_it_is() {
     caps.preview.depth = 100;
     schedule.set_caps(caps, now);
     let Answer::Refused(refusal) = schedule.ask(ask("a", Lane::Preview), soon, now) else { panic!("not refused") };
-    assert_eq!(refusal.why, super::super::Why::WaitTooLong);
+    assert_eq!(refusal.why, Why::WaitTooLong);
 }
 
 #[test]
@@ -246,4 +246,64 @@ fn a_newer_preview_is_not_refused_for_the_wait_behind_its_own_session() {
     queued(schedule.ask(ask("viewer", Lane::Preview), FOREVER, now));
     queued(schedule.ask(ask("viewer", Lane::Preview), FOREVER, now));
     queued(schedule.ask(mine(), now + Duration::from_millis(1500), now));
+}
+
+/// One seat that is taken, and a line of so many places.
+fn line(lane: Lane, depth: u32) -> Schedule {
+    let mut caps = wide(1, 1, 1);
+    (caps.preview.depth, caps.batch.depth) = (depth, depth);
+    let mut schedule = Schedule::new(caps);
+    granted(schedule.ask(ask("first", lane), FOREVER, Duration::ZERO));
+    schedule
+}
+
+#[test]
+fn o7_a_tenant_that_fills_the_line_makes_room_for_others_down_to_its_part_of_it() {
+    for lane in Lane::ALL {
+        let mut schedule = line(lane, 6);
+        let mut many: Vec<_> =
+            (0..6).map(|_| queued(schedule.ask(ask("many", lane), FOREVER, Duration::ZERO))).collect();
+        let refused = schedule.ask(ask("many", lane), FOREVER, Duration::ZERO);
+        assert!(matches!(refused, Answer::Refused(refusal) if refusal.why == Why::QueueFull), "{refused:?}");
+        for _ in 0..3 {
+            queued(schedule.ask(ask("few", lane), FOREVER, Duration::ZERO));
+            assert_eq!(schedule.fates(), [(many.pop().unwrap(), Fate::Displaced)], "its latest goes");
+        }
+        for tenant in ["few", "many"] {
+            let refused = schedule.ask(ask(tenant, lane), FOREVER, Duration::ZERO);
+            assert!(
+                matches!(refused, Answer::Refused(refusal) if refusal.why == Why::QueueFull),
+                "{tenant}: {refused:?}"
+            );
+        }
+        // A third gets its two of six, and nobody is pushed below two.
+        for _ in 0..2 {
+            queued(schedule.ask(ask("third", lane), FOREVER, Duration::ZERO));
+        }
+        assert!(matches!(schedule.ask(ask("third", lane), FOREVER, Duration::ZERO), Answer::Refused(_)));
+        let view = schedule.view(Duration::ZERO).lanes[lane as usize];
+        assert_eq!((view.queued, view.tally.displaced), (6, 5));
+    }
+}
+
+#[test]
+fn o7_places_in_line_are_shared_by_weight() {
+    let heavier = || Ask { weight: NonZeroU32::new(3).unwrap(), ..ask("heavier", Lane::Batch) };
+    let mut schedule = line(Lane::Batch, 8);
+    for _ in 0..8 {
+        queued(schedule.ask(ask("other", Lane::Batch), FOREVER, Duration::ZERO));
+    }
+    let places = (0..8).filter(|_| matches!(schedule.ask(heavier(), FOREVER, Duration::ZERO), Answer::Queued(..)));
+    assert_eq!(places.count(), 6);
+}
+
+#[test]
+fn o7_whoever_could_not_be_served_in_time_takes_no_place_from_another() {
+    let mut schedule = line(Lane::Batch, 2);
+    for _ in 0..2 {
+        queued(schedule.ask(ask("many", Lane::Batch), FOREVER, Duration::ZERO));
+    }
+    let refused = schedule.ask(ask("few", Lane::Batch), Duration::ZERO, Duration::ZERO);
+    assert!(matches!(refused, Answer::Refused(refusal) if refusal.why == Why::WaitTooLong), "{refused:?}");
+    assert_eq!(schedule.fates(), []);
 }

@@ -3,7 +3,11 @@
 //! The model knows who waits and who runs, not whose turn it is among tenants: each grant is checked to be one that the
 //! rules allow, and after each step no grant may be missing.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+    time::Duration,
+};
 
 use proptest::{
     prelude::*,
@@ -27,6 +31,58 @@ struct Waiter {
     lane: Lane,
     session: Option<u8>,
     until: Duration,
+}
+
+/// The same for all asks of a tenant: 1, 2, 3, 1.
+fn weight(tenant: u8) -> u32 {
+    1 + u32::from(tenant) % 3
+}
+
+/// Who waits in a lane, as an ask finds it.
+struct Line(Vec<(Ticket, u8)>);
+
+impl Line {
+    fn of<'a>(waiters: impl Iterator<Item = &'a (Ticket, Waiter)>) -> Self {
+        Self(waiters.map(|(ticket, waiter)| (*ticket, waiter.tenant)).collect())
+    }
+
+    fn length(&self, tenant: u8) -> u32 {
+        u32::try_from(self.0.iter().filter(|(_, other)| *other == tenant).count()).unwrap()
+    }
+
+    /// A tenant's part of the places, by weight among all who want one.
+    fn share(&self, tenant: u8, newcomer: u8) -> u32 {
+        let wanting: BTreeSet<u8> = self.0.iter().map(|(_, tenant)| *tenant).chain([newcomer]).collect();
+        let weights: u32 = wanting.into_iter().map(weight).sum();
+        u32::try_from(self.0.len()).unwrap() * weight(tenant) / weights
+    }
+
+    /// Whoever makes room for another tenant's newcomer has the most, and keeps its part; within a tenant the order decides.
+    fn check_displaced(&self, ticket: Ticket, newcomer: u8, newest_first: bool) {
+        let (_, tenant) = *self.0.iter().find(|(other, _)| *other == ticket).expect("displaced of those who wait");
+        let mut own = self.0.iter().filter(|(_, other)| *other == tenant);
+        let due = if newest_first { own.next() } else { own.next_back() };
+        assert_eq!(due, Some(&(ticket, tenant)), "not its tenant's to go");
+        if tenant == newcomer {
+            assert!(newest_first, "a tenant's own newcomer took a place in turn");
+            return self.check_full(newcomer);
+        }
+        let (length, weighs) = (self.length(tenant), weight(tenant));
+        for (_, other) in &self.0 {
+            assert!(length * weight(*other) >= self.length(*other) * weighs, "another has more");
+        }
+        assert!((self.length(newcomer) + 1) * weighs <= length * weight(newcomer), "for one who has as much");
+        assert!(length > self.share(tenant, newcomer), "below its part of the places");
+    }
+
+    /// Whoever finds no place has its part of them already, and nobody else has more than it would have.
+    fn check_full(&self, newcomer: u8) {
+        let length = self.length(newcomer);
+        assert!(length >= self.share(newcomer, newcomer), "turned away below its part of the places");
+        for (_, other) in &self.0 {
+            assert!(self.length(*other) * weight(newcomer) <= (length + 1) * weight(*other), "another has more");
+        }
+    }
 }
 
 struct Model {
@@ -121,7 +177,7 @@ impl Model {
                 Fate::Expired => assert!(waiter.until <= self.now, "expired before its time"),
                 Fate::Closed => assert_eq!(self.caps.lane(waiter.lane).seats, 0),
                 Fate::Shed => assert!(self.late && waiter.lane == Lane::Preview, "shed of a line that is in time"),
-                Fate::Superseded => panic!("superseded without a newer one"),
+                Fate::Superseded | Fate::Displaced => panic!("{fate:?} without a newer one"),
             }
             self.waiting.remove(at);
             self.gone += u64::from(fate != Fate::Granted);
@@ -140,12 +196,15 @@ impl Model {
         });
         let older_ticket = older.map(|at| self.waiting[at].0);
         let had_room = self.has_room(lane);
-        let mut depth = self.queued(lane) - usize::from(older.is_some());
+        let line = Line::of(
+            self.waiting.iter().filter(|(ticket, waiter)| waiter.lane == lane && Some(*ticket) != older_ticket),
+        );
+        let is_full = line.0.len() >= self.caps.lane(lane).depth as usize;
         let ask = Ask {
             tenant: tenant.to_string().into(),
             lane,
             session: session.map(|session| session.to_string().into()),
-            weight: std::num::NonZeroU32::MIN,
+            weight: NonZeroU32::new(weight(tenant)).unwrap(),
         };
         let answer = self.schedule.ask(ask, until, self.now);
         let mut fates = self.schedule.fates();
@@ -153,11 +212,14 @@ impl Model {
             assert_eq!(fates.remove(0), (ticket, Fate::Superseded));
             self.gone += 1;
         }
+        let made_room = !fates.is_empty();
+        assert!(fates.len() <= 1 && (!made_room || matches!(answer, Answer::Queued(..))), "{fates:?} {answer:?}");
         for (ticket, fate) in fates {
-            assert!(fate == Fate::Shed && self.late && lane == Lane::Preview, "{fate:?}");
-            assert_eq!(depth, self.caps.lane(lane).depth as usize, "room was made where there was some");
+            assert!(is_full && !had_room, "room was made where there was some");
+            let newest_first = self.late && lane == Lane::Preview;
+            assert_eq!(fate, if newest_first { Fate::Shed } else { Fate::Displaced });
+            line.check_displaced(ticket, tenant, newest_first);
             self.waiting.retain(|(other, _)| *other != ticket);
-            depth -= 1;
             self.gone += 1;
         }
         let older = older_ticket.and_then(|ticket| self.waiting.iter().position(|(other, _)| *other == ticket));
@@ -169,7 +231,7 @@ impl Model {
                 self.start(ticket, lane);
             }
             Answer::Queued(ticket, ends) => {
-                assert!(!had_room && !closed && depth < self.caps.lane(lane).depth as usize);
+                assert!(!had_room && !closed && self.caps.lane(lane).depth > 0 && (!is_full || made_room));
                 assert_eq!(ends, until.min(self.now + self.caps.lane(lane).wait));
                 let waiter = Waiter { tenant, lane, session, until: ends };
                 match older {
@@ -188,7 +250,10 @@ impl Model {
                 match refusal.why {
                     Why::LaneClosed => assert!(closed),
                     Why::LaneFull => assert!(!had_room && self.caps.lane(lane).depth == 0),
-                    Why::QueueFull => assert!(!had_room && depth >= self.caps.lane(lane).depth as usize),
+                    Why::QueueFull => {
+                        assert!(!had_room && is_full);
+                        line.check_full(tenant);
+                    }
                     Why::WaitTooLong => assert!(patience == 0 || !had_room),
                     Why::NoSuchApp | Why::Superseded | Why::Expired | Why::Shed => panic!("not an answer: {refusal:?}"),
                 }
@@ -260,6 +325,7 @@ impl Model {
                 + tally.expired
                 + tally.closed
                 + tally.shed
+                + tally.displaced
                 + tally.left;
             assert_eq!(tally.asked, ended, "{tally:?}");
         }

@@ -103,7 +103,7 @@ fn crowd() {
     let view = seats.view("app").unwrap();
     assert_eq!((view.in_use, view.lanes[0].queued, view.lanes[1].queued), (0, 0, 0));
     let ended = |tally: outcome::Tally| {
-        tally.granted + tally.refused + tally.superseded + tally.expired + tally.closed + tally.left
+        tally.granted + tally.refused + tally.superseded + tally.expired + tally.closed + tally.displaced + tally.left
     };
     view.lanes.iter().for_each(|lane| assert_eq!(lane.tally.asked, ended(lane.tally)));
 }

@@ -104,6 +104,21 @@ fn o12_a_tenant_within_its_share_pays_nothing_for_anothers_overload() {
 }
 
 #[test]
+fn o7_beside_a_neighbour_of_twenty_times_its_load_a_tenant_keeps_what_it_has_alone() {
+    for lane in Lane::ALL {
+        let served = |got: &Got| got.waits.len();
+        let alone = served(&overload(lane, &[("light", 0.5)])[0]);
+        // The seeds follow from the place, so the light tenant comes first here, too: the same moments.
+        let got = overload(lane, &[("light", 0.5), ("heavy", 10.0)]);
+        let [light, heavy] = [0, 1].map(|tenant| served(&got[tenant]));
+        println!("{lane:?}: {light} of {alone} beside {heavy} of {}", got[1].asked);
+        assert!(light * 100 >= alone * 95, "{lane:?}: {light} of {alone}");
+        // The seat is never idle for it: two solves a second.
+        assert!(light + heavy >= 1_180, "{lane:?}: {light} and {heavy}");
+    }
+}
+
+#[test]
 fn o12_a_line_that_moves_in_good_time_is_served_in_turn() {
     // Fifteen callers who come back at once, 20 ms each: 300 ms for a turn, of five seconds that the lane allows.
     let caps = Caps::new(1, 1, 1);
