@@ -3,11 +3,13 @@
 //!
 //! Invariant: every code that the gateway answers with, and every rule that a finding can have, has a page; tests hold it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use contract::compat;
 use serde::Serialize;
 
 /// What there is to say of one word.
@@ -16,9 +18,9 @@ pub struct Page {
     /// The code or the rule.
     pub word: &'static str,
     pub kind: Kind,
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     pub cause: &'static str,
-    pub fix: &'static str,
+    pub fix: Cow<'static, str>,
     pub example: &'static str,
 }
 
@@ -30,11 +32,13 @@ pub enum Kind {
     Error,
     /// In what `check` and loading find in files.
     Rule,
+    /// In what `breaking` finds between two versions.
+    Change,
     /// A keyword of JSON Schema that a value breaks, in answers and in files.
     Keyword,
 }
 
-/// The texts. A page begins with `# word`; each of its other lines is one part of it.
+/// The texts. A page begins with `# word`; each of its other lines is one part of it. What `breaking` finds is told by its own rules.
 const TEXTS: [(Kind, &str); 3] = [
     (Kind::Error, include_str!("explain/errors.txt")),
     (Kind::Rule, include_str!("explain/rules.txt")),
@@ -43,7 +47,7 @@ const TEXTS: [(Kind, &str); 3] = [
 
 static PAGES: LazyLock<BTreeMap<&'static str, Page>> = LazyLock::new(|| {
     let pages = TEXTS.into_iter().flat_map(|(kind, text)| text.split("\n# ").map(move |block| Page::read(kind, block)));
-    pages.map(|page| (page.word, page)).collect()
+    pages.chain(compat::RULES.iter().map(Page::of)).map(|page| (page.word, page)).collect()
 });
 
 /// The page of a word.
@@ -65,21 +69,32 @@ pub fn similar(word: &str) -> Option<&'static str> {
 pub fn markdown() -> String {
     let mut text = String::from(
         "# Rules\n\n\
-         What `appserver check` and the loading of a registry find in files. `appserver explain <rule>` shows one of them.\n\
-         This page is written by `appserver explain --markdown`; its source is `src/explain/`.\n",
+         What `appserver check` and the loading of a registry find in files, and `appserver breaking` between two versions.\n\
+         `appserver explain <rule>` shows one of them. This page is written by `appserver explain --markdown`; its sources are\n\
+         `src/explain/` and `contract/src/compat/rules.rs`.\n",
     );
-    for (kind, heading) in [(Kind::Rule, "Files of a registry"), (Kind::Keyword, "Values against a schema")] {
+    let headings = [
+        (Kind::Rule, "Files of a registry"),
+        (Kind::Change, "From one version to another"),
+        (Kind::Keyword, "Values against a schema"),
+    ];
+    for (kind, heading) in headings {
         let _ = write!(
             text,
             "\n## {heading}\n\n| rule | what it is | why, and what to do | example |\n| --- | --- | --- | --- |\n"
         );
         for page in pages().filter(|page| page.kind == kind) {
             let cell = |text: &str| text.replace('|', "\\|");
-            let (title, why) = (cell(page.title), cell(&format!("{} {}", page.cause, page.fix)));
+            let (title, why) = (cell(&page.title), cell(&format!("{} {}", page.cause, page.fix)));
             let _ = writeln!(text, "| `{}` | {title} | {why} | `{}` |", page.word, cell(page.example));
         }
     }
     text
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 // === impl Page ===
@@ -93,7 +108,25 @@ impl Page {
             lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or_default()
         };
         let word = word.trim_start_matches("# ").trim();
-        Self { word, kind, title: part("title"), cause: part("cause"), fix: part("fix"), example: part("example") }
+        let (title, fix) = (part("title").into(), part("fix").into());
+        Self { word, kind, title, cause: part("cause"), fix, example: part("example") }
+    }
+
+    /// A rule of compatibility has all parts but its title, which is its word.
+    fn of(rule: &'static compat::Rule) -> Self {
+        let fix = match rule.help {
+            "" => format!("Publish it as a {} version or a greater step.", rule.needs),
+            help if help.contains("version") => format!("{}.", capital(help)),
+            help => format!("{}, or publish it as a {} version.", capital(help), rule.needs),
+        };
+        Self {
+            word: rule.word,
+            kind: Kind::Change,
+            title: capital(&rule.word.replace('_', " ")).into(),
+            cause: rule.says,
+            fix: fix.into(),
+            example: rule.example,
+        }
     }
 }
 
@@ -112,7 +145,7 @@ mod tests {
     fn every_page_is_complete_and_no_word_has_two() {
         for page in pages() {
             for (name, part) in
-                [("title", page.title), ("cause", page.cause), ("fix", page.fix), ("example", page.example)]
+                [("title", &*page.title), ("cause", page.cause), ("fix", &*page.fix), ("example", page.example)]
             {
                 assert!(!part.is_empty(), "`{}` has no {name}", page.word);
             }
@@ -123,7 +156,7 @@ mod tests {
             );
         }
         let blocks: usize = TEXTS.iter().map(|(_, text)| text.split("\n# ").count()).sum();
-        assert_eq!(blocks, pages().count());
+        assert_eq!(blocks + compat::RULES.len(), pages().count());
     }
 
     #[test]

@@ -49,19 +49,24 @@ fn wants_html(request: &Request) -> bool {
 
 fn one(page: &Page) -> String {
     let part = |name: &str, text: &str| format!("<h2>{name}</h2>\n<p>{}</p>\n", escape(text));
-    let parts = [part("Cause", page.cause), part("Fix", page.fix)].concat();
+    let parts = [part("Cause", page.cause), part("Fix", &page.fix)].concat();
     let example = format!("<h2>Example</h2>\n<pre>{}</pre>\n", escape(page.example));
     let all = "<p><a href=\"../problems/\">All errors and rules</a></p>\n";
-    let heading = format!("<p><code>{}</code></p>\n<h1>{}</h1>\n", page.word, escape(page.title));
+    let heading = format!("<p><code>{}</code></p>\n<h1>{}</h1>\n", page.word, escape(&page.title));
     document(page.word, &format!("{heading}{parts}{example}{all}"))
 }
 
 fn all() -> String {
     let mut body = "<h1>Errors and rules</h1>\n".to_owned();
-    let kinds = [(Kind::Error, "Errors"), (Kind::Rule, "Rules of files"), (Kind::Keyword, "Rules of values")];
+    let kinds = [
+        (Kind::Error, "Errors"),
+        (Kind::Rule, "Rules of files"),
+        (Kind::Change, "Rules of changes"),
+        (Kind::Keyword, "Rules of values"),
+    ];
     for (kind, heading) in kinds {
         let item = |page: &Page| {
-            format!("<li><a href=\"/problems/{0}\"><code>{0}</code></a> {1}</li>", page.word, escape(page.title))
+            format!("<li><a href=\"/problems/{0}\"><code>{0}</code></a> {1}</li>", page.word, escape(&page.title))
         };
         let items: Vec<String> = explain::pages().filter(|page| page.kind == kind).map(item).collect();
         let _ = write!(body, "<h2>{heading}</h2>\n<ul>\n{}\n</ul>\n", items.join("\n"));

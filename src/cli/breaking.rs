@@ -32,14 +32,14 @@ pub(super) fn run(args: &Args, json: bool, file: Option<PathBuf>) -> anyhow::Res
         Ok((None, new)) => {
             say(format_args!("{} has no version before it, so it breaks nobody", new.name));
             let report = Report { command: "breaking", ..Report::default() };
-            return Ok(args.shown.show(report, &Disk, json));
+            return Ok(args.shown.show(report, &Disk, json, false));
         }
         Err(error) => return failed(error, "breaking", &args.shown, json),
     };
     let (comparison, report) = breaking::compare(&old, &new);
     let word = |bump: Option<contract::compat::Bump>| bump.map_or("nothing", contract::compat::Bump::word);
     let (announced, needed) = (word(comparison.announced), word(comparison.needed));
-    let exit = args.shown.show(report, &Texts(&[&old, &new]), json);
+    let exit = args.shown.show(report, &Texts(&[&old, &new]), json, false);
     say(format_args!("{} against {}: announces {announced}, needs {needed}", new.name, old.name));
     Ok(exit)
 }
@@ -70,7 +70,7 @@ pub(super) fn failed(error: Error, command: &'static str, shown: &Shown, json: b
     match error {
         Error::Faulty { base, faults, .. } => {
             let findings = faults.into_iter().map(|fault| Finding::of_fault(fault, &base)).collect();
-            Ok(shown.show(Report { command, subjects: Vec::new(), findings }, &Disk, json))
+            Ok(shown.show(Report { command, subjects: Vec::new(), findings }, &Disk, json, false))
         }
         Error::NoSuchThing(_) | Error::Git(crate::governance::git::Error::NoRevision { .. }) => {
             say(format_args!("error: {error}"));

@@ -1,18 +1,17 @@
 //! `appserver check`: all that is wrong with a registry, an app or a version, before a gateway refuses it.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::ColorChoice;
 
+use super::findings::Shown;
 use super::{Exit, say};
 use crate::config::Flags;
 use crate::governance::check::{self, Error, Target};
 use crate::governance::finding::Subject;
-use crate::governance::render::{self, Disk, Style};
-use crate::governance::{Format, Report, examples, fix};
+use crate::governance::render::Disk;
+use crate::governance::{Report, examples, fix};
 use crate::rhino::client::Key;
 
 mod live;
@@ -53,25 +52,11 @@ pub(super) struct Args {
     /// With --url or --pre: how the checks are written.
     #[arg(short, long, value_enum, value_name = "FORM", default_value_t = live::Output::Table)]
     output: live::Output,
-    #[command(flatten)]
-    shown: Shown,
-}
-
-/// How findings are shown; the same for every command that finds something.
-#[derive(Debug, clap::Args)]
-pub(super) struct Shown {
-    /// How findings are written; human on a terminal, plain elsewhere.
-    #[arg(long, value_enum, value_name = "FORM")]
-    format: Option<Format>,
-    /// The most findings to show to people; 0 for all.
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    max: usize,
     /// Let warnings count as errors do.
     #[arg(long)]
     deny_warnings: bool,
-    /// Whether to colour.
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
-    color: ColorChoice,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// Rounds of repairs: each mends one place a file.
@@ -97,7 +82,7 @@ pub(super) fn run(args: &Args, json: bool, file: Option<PathBuf>) -> anyhow::Res
         Ok((report, target)) if args.fix => repair(args, report, &target, json),
         Ok((report, target)) => match &args.node {
             Some(url) => solve(args, report, &target, url, file, json),
-            None => Ok(args.shown.show(report, json)),
+            None => Ok(args.shown.show(report, &Disk, json, args.deny_warnings)),
         },
         Err(error @ (Error::NoSuchThing { .. } | Error::NotARegistry(_))) => {
             say(format_args!("error: {error}"));
@@ -126,7 +111,7 @@ fn repair(args: &Args, mut report: Report, target: &Target, json: bool) -> anyho
         (count, true) => format!("{count} repairs, none written"),
         (count, false) => format!("{count} repairs written; a version that is published already must not change"),
     });
-    Ok(args.shown.show(report, json))
+    Ok(args.shown.show(report, &Disk, json, args.deny_warnings))
 }
 
 /// Adds what a node makes of the examples to the report.
@@ -161,7 +146,7 @@ fn solve(
         report.subjects.push(Subject { name: tried.name, path: tried.file });
     }
     say(format_args!("{solved} examples solved on {url}"));
-    Ok(args.shown.show(report, json))
+    Ok(args.shown.show(report, &Disk, json, args.deny_warnings))
 }
 
 /// `500ms`, `30s`, `2m`, `1h`.
@@ -169,43 +154,4 @@ fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration =
         text.parse().map_err(|_not| format!("`{text}` is not a time such as 30s or 2m"))?;
     Duration::try_from(span).map_err(|_negative| format!("`{text}` is no time to wait"))
-}
-
-// === impl Shown ===
-
-impl Shown {
-    /// Prints the report, and says how the command ends.
-    pub(super) fn show(&self, mut report: Report, json: bool) -> Exit {
-        let terminal = std::io::stdout().is_terminal();
-        let format = match self.format {
-            _ if json => Format::Json,
-            Some(format) => format,
-            None if terminal => Format::Human,
-            None => Format::Plain,
-        };
-        let style = Style { color: self.colours(), width: width(), shown_max: self.max };
-        let text = render::render(format, &mut report, &Disk, style);
-        if !text.is_empty() {
-            // Whether to colour is decided: nothing on the way is to decide it again. A reader that has gone away is no error.
-            let _ = writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n'));
-        }
-        if format == Format::Plain {
-            say(report.summary());
-        }
-        if report.fails(self.deny_warnings) { Exit::Findings } else { Exit::Done }
-    }
-
-    fn colours(&self) -> bool {
-        match self.color {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            ColorChoice::Auto => anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never,
-        }
-    }
-}
-
-/// Columns to write within.
-fn width() -> usize {
-    const WIDEST: usize = 120;
-    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(WIDEST, |size| usize::from(size.ws_col).clamp(40, WIDEST))
 }

@@ -1,10 +1,10 @@
 //! How a command that finds something shows it, and how it ends.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use clap::ColorChoice;
 
-use super::{Exit, print, say};
+use super::{Exit, say};
 use crate::governance::render::{self, Sources, Style};
 use crate::governance::{Format, Report};
 
@@ -24,27 +24,37 @@ pub(super) struct Shown {
 // === impl Shown ===
 
 impl Shown {
-    /// Prints the report, and says how the command ends.
-    pub(super) fn show(&self, mut report: Report, sources: &dyn Sources, json: bool) -> Exit {
+    /// Prints the report, and says how the command ends: with findings where an error is among them, or a warning if those count.
+    pub(super) fn show(&self, mut report: Report, sources: &dyn Sources, json: bool, deny_warnings: bool) -> Exit {
         let format = match self.format {
             _ if json => Format::Json,
             Some(format) => format,
             None if std::io::stdout().is_terminal() => Format::Human,
             None => Format::Plain,
         };
-        let color = match self.color {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            ColorChoice::Auto => anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never,
-        };
-        let style = Style { color, shown_max: self.max, ..Style::default() };
+        let style = Style { color: self.colours(), width: width(), shown_max: self.max };
         let text = render::render(format, &mut report, sources, style);
         if !text.is_empty() {
-            print(text.trim_end_matches('\n'));
+            // Whether to colour is decided: nothing on the way is to decide it again. A reader that has gone away is no error.
+            let _ = writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n'));
         }
         if format == Format::Plain {
             say(report.summary());
         }
-        if report.fails(false) { Exit::Findings } else { Exit::Done }
+        if report.fails(deny_warnings) { Exit::Findings } else { Exit::Done }
     }
+
+    fn colours(&self) -> bool {
+        match self.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never,
+        }
+    }
+}
+
+/// Columns to write within.
+fn width() -> usize {
+    const WIDEST: usize = 120;
+    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(WIDEST, |size| usize::from(size.ws_col).clamp(40, WIDEST))
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use contract::compat::Change;
 use serde_json::json;
 
 use super::{Exit, print, say};
@@ -13,9 +14,9 @@ use crate::governance::{place, todo};
 pub(super) struct Args {
     /// The app.
     app_id: String,
-    /// How far the version goes beyond the latest one.
+    /// How far the version goes beyond the latest one; left out, as far as what changed needs, as `breaking` tells.
     #[arg(long)]
-    bump: Bump,
+    bump: Option<Bump>,
     /// The Grasshopper file of the new version; without it the latest one's.
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
@@ -47,7 +48,8 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Exit> {
         let faults = next.contract.as_ref().err();
         print(serde_json::to_string_pretty(&json!({
             "app_id": args.app_id, "from": next.from, "version": next.to, "folder": folder,
-            "changes": next.changes, "faults": faults, "open": todo::open(&next.files),
+            "changes": next.changes, "needed": next.compared.as_ref().and_then(|compared| compared.needed),
+            "reasons": next.reasons().map(reason).collect::<Vec<_>>(), "faults": faults, "open": todo::open(&next.files),
         }))?);
     } else {
         tell(args, &next, &folder);
@@ -55,10 +57,33 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Exit> {
     Ok(if next.contract.is_ok() { Exit::Done } else { Exit::Findings })
 }
 
+/// A change that decided on the version.
+fn reason(change: &Change) -> serde_json::Value {
+    json!({ "rule": change.rule.word, "message": change.message })
+}
+
+/// Why the version is what it is, where the command chose it.
+fn tell_why(next: &Next) {
+    let Some(compared) = &next.compared else {
+        print("  the step is a major one: what has faults cannot be compared with the latest version");
+        return;
+    };
+    match compared.needed {
+        None => print("  the step is the least: callers see no change"),
+        Some(needed) => print(format_args!("  the step is what these changes need, a {needed} one:")),
+    }
+    for change in next.reasons() {
+        print(format_args!("    {}: {}", change.rule.word, change.message));
+    }
+}
+
 fn tell(args: &Args, next: &Next, folder: &std::path::Path) {
     print(format_args!("{} {} -> {}   {}", args.app_id, next.from, next.to, folder.display()));
     for change in &next.changes {
         print(format_args!("  {change}"));
+    }
+    if args.bump.is_none() {
+        tell_why(next);
     }
     let open = todo::open(&next.files);
     if !open.is_empty() {

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::finding::Subject;
 use super::lint::{self, At, Lint, Salvage, View, policy};
-use super::{Finding, Place, Report};
+use super::{Finding, Place, Report, todo};
 use crate::registry::{self, App, Registry, Release, Snapshot, State};
 
 /// What is to be checked.
@@ -200,6 +200,7 @@ fn check_release(root: &Path, release: &Release, report: &mut Report) {
     let folder = root.join("contracts").join(&release.app_id).join(release.version.to_string());
     let name = format!("{}:{}", release.app_id, release.version);
     report.subjects.push(Subject { name, path: folder.clone() });
+    report.findings.extend(todo::findings(&folder));
     match &release.state {
         State::Loaded(contract) => report.findings.extend(locate(&folder, lint::lint(&View::of(contract)))),
         State::Refused(refused) => {
@@ -212,6 +213,7 @@ fn check_release(root: &Path, release: &Release, report: &mut Report) {
 
 fn version_alone(path: &Path, report: &mut Report) {
     report.subjects.push(Subject { name: path.display().to_string(), path: path.to_owned() });
+    report.findings.extend(todo::findings(path));
     match Folder::read(path).and_then(|folder| Contract::of(&folder)) {
         Ok(contract) => report.findings.extend(locate(path, lint::lint(&View::of(&contract)))),
         Err(faults) => {

@@ -8,6 +8,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::scaffold::Files;
+use super::{Finding, Place, Severity};
+
+/// Files that are looked into, in each folder of a version.
+const FILES: usize = 1_000;
 
 /// One thing that a person has to decide.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -25,6 +29,9 @@ pub struct Todo {
 pub fn open(files: &Files) -> Vec<Todo> {
     let mut found = Vec::new();
     for (file, bytes) in files.iter().filter(|(file, _)| Path::new(file).extension().is_some_and(|end| end == "json")) {
+        if !std::str::from_utf8(bytes).is_ok_and(|text| text.contains("\"x-todo\"")) {
+            continue;
+        }
         let Ok(source) = Source::parse(Path::new(file), bytes) else { continue };
         let deep = !file.starts_with("examples/");
         walk(source.value(), "", deep, &mut |pointer, message| {
@@ -40,6 +47,29 @@ pub fn open(files: &Files) -> Vec<Todo> {
     }
     found.sort();
     found
+}
+
+/// The same of a version's folder, as findings. Files that cannot be read are told by loading.
+pub(super) fn findings(folder: &Path) -> Vec<Finding> {
+    let mut files = Files::new();
+    for below in ["", "examples/valid", "examples/invalid"] {
+        let entries = std::fs::read_dir(folder.join(below)).into_iter().flatten().flatten();
+        for entry in entries.take(FILES) {
+            let path = entry.path();
+            let Some(name) = path.strip_prefix(folder).ok().and_then(Path::to_str) else { continue };
+            let is_json = path.extension().is_some_and(|end| end == "json");
+            if let Some(bytes) = is_json.then(|| contract::folder::read_file(&path).ok()).flatten() {
+                files.insert(name.to_owned(), bytes.into());
+            }
+        }
+    }
+    let finding = |todo: Todo| {
+        let place = Place { file: folder.join(&todo.file), line: todo.line, column: todo.column };
+        Finding::new("todo_open", Severity::Note, place, format!("left open: {}", todo.message))
+            .pointer(todo.pointer)
+            .help("decide it, write it down, and take the note out of `x-todo`".to_owned())
+    };
+    open(&files).into_iter().map(finding).collect()
 }
 
 /// The depth of a value is bounded by the parser.

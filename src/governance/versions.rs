@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use contract::compat::{self, Change, Comparison, Side};
 use contract::manifest::strict_version;
 use contract::{Contract, Fault, Folder};
 use semver::{Prerelease, Version};
@@ -36,6 +37,8 @@ pub struct Next {
     pub files: Files,
     /// What was changed beside the number, for people.
     pub changes: Vec<String>,
+    /// Where nobody said how far to go: how it stands to the latest version, which decided it. None where it has faults.
+    pub compared: Option<Comparison>,
     /// The contract, or what is still wrong with it.
     pub contract: Result<Box<Contract>, Vec<Fault>>,
 }
@@ -101,8 +104,8 @@ fn folders(path: &Path) -> io::Result<Vec<String>> {
 
 /// Makes the version after the latest one of an app, with a new definition file where there is one.
 ///
-/// The caller decides on `bump`; whoever wants to propose one makes the next version with the least, and compares.
-pub fn next(app: &Path, bump: Bump, definition: Option<&DefinitionFile>) -> Result<Next, Error> {
+/// Without a `bump` it goes as far as the changes need. What cannot be compared, because it has faults, counts as breaking.
+pub fn next(app: &Path, bump: Option<Bump>, definition: Option<&DefinitionFile>) -> Result<Next, Error> {
     let app_id = app.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     if !app.is_dir() {
         return Err(Error::NoSuchApp(app_id));
@@ -110,18 +113,33 @@ pub fn next(app: &Path, bump: Bump, definition: Option<&DefinitionFile>) -> Resu
     let from = list(app)?.pop().ok_or_else(|| Error::NoVersion(app_id.clone()))?;
     let folder = Folder::read(&app.join(from.to_string())).map_err(Error::Latest)?;
     let latest = Contract::of(&folder).map_err(Error::Latest)?;
-    let to = bump.after(&from);
-    let mut files = folder.files;
+    let make = |to: Version| make(&folder, &latest, to, definition);
+    if let Some(bump) = bump {
+        return make(bump.after(&from));
+    }
+    let least = make(Bump::Patch.after(&from))?;
+    let Ok(contract) = &least.contract else { return make(compat::Bump::Major.next(&from)) };
+    let made = Folder::of(least.files.clone());
+    let comparison = compat::compare(&Side::new(&folder, &latest), &Side::new(&made, contract));
+    let needed = comparison.least_version();
+    let next = if needed > least.to { make(needed)? } else { least };
+    Ok(Next { compared: Some(comparison), ..next })
+}
+
+/// Makes one version of the latest.
+fn make(folder: &Folder, latest: &Contract, to: Version, definition: Option<&DefinitionFile>) -> Result<Next, Error> {
+    let (app_id, from) = (&latest.app_id, latest.version.clone());
+    let mut files = folder.files.clone();
     edit(&mut files, "manifest.json", |text| json::set(text, "", "version", &Node::from(to.to_string().as_str())))?;
     for name in ["inputs.schema.json", "outputs.schema.json"] {
         retitle(&mut files, name, &from, &to)?;
     }
     let mut changes = Vec::new();
     if let Some(definition) = definition {
-        changes = adapt::to(&mut files, &latest, definition)?;
+        changes = adapt::to(&mut files, latest, definition)?;
     }
-    let contract = files::load(&files, &app_id, &to).map(Box::new);
-    Ok(Next { from, to, files, changes, contract })
+    let contract = files::load(&files, app_id, &to).map(Box::new);
+    Ok(Next { from, to, files, changes, compared: None, contract })
 }
 
 /// Where a version of an app lies.
@@ -145,6 +163,17 @@ fn retitle(files: &mut Files, name: &str, from: &Version, to: &Version) -> Resul
     let Some(words) = title.strip_suffix(from.as_str()).filter(|words| words.ends_with(' ')) else { return Ok(()) };
     let title = format!("{words}{to}");
     edit(files, name, |text| json::set(text, "", "title", &Node::from(title.as_str())))
+}
+
+// === impl Next ===
+
+impl Next {
+    /// The changes that decided how far it goes; none where they are nothing that callers see.
+    pub fn reasons(&self) -> impl Iterator<Item = &Change> {
+        let all =
+            self.compared.iter().flat_map(|compared| compared.changes.iter().map(move |change| (compared, change)));
+        all.filter(|(compared, change)| Some(change.rule.needs) == compared.needed).map(|(_, change)| change)
+    }
 }
 
 // === impl Bump ===

@@ -78,6 +78,30 @@ impl Sample {
         sample
     }
 
+    /// The same with a change that publishes sitefit 1.1.1, which is 1.1.0 with edits.
+    fn with_next_version(edits: &[(&str, &str, &str)]) -> Self {
+        let sample = Self::new();
+        let (from, to) = (sample.work().join("contracts/sitefit/1.1.0"), sample.work().join("contracts/sitefit/1.1.1"));
+        copy(&from, &to);
+        let number =
+            ["manifest.json", "inputs.schema.json", "outputs.schema.json"].map(|name| (name, "1.1.0", "1.1.1"));
+        for (name, old, new) in number.iter().chain(edits) {
+            let text = fs::read_to_string(to.join(name)).unwrap();
+            fs::write(to.join(name), text.replacen(old, new, 1)).unwrap();
+        }
+        sample.commit();
+        sample
+    }
+
+    /// Runs the steps as a runner does, in order, until one fails: its name, and what it printed.
+    fn first_that_fails(&mut self) -> Option<(String, String)> {
+        let steps = steps(&template());
+        steps.iter().filter(|step| !step.run.is_empty()).find_map(|step| {
+            let (code, out) = self.run(step);
+            (code != 0).then(|| (step.name.clone(), out))
+        })
+    }
+
     fn work(&self) -> PathBuf {
         self.root.path().join("work")
     }
@@ -101,9 +125,8 @@ impl Sample {
         let appserver = Path::new(env!("CARGO_BIN_EXE_appserver"));
         std::os::unix::fs::symlink(appserver, programs.join("appserver")).unwrap();
         let simnode = appserver.with_file_name("simnode");
-        if simnode.exists() {
-            std::os::unix::fs::symlink(simnode, programs.join("simnode")).unwrap();
-        }
+        assert!(simnode.exists(), "the template runs the stand-in: `cargo build --bin simnode` makes it");
+        std::os::unix::fs::symlink(simnode, programs.join("simnode")).unwrap();
         let archive = self.root.path().join("release.tar.gz");
         // What matters is that the step unpacks it; a fast compression does.
         let status = Command::new("sh")
@@ -167,36 +190,13 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Whether this build of the program has the command.
-fn knows(command: &str) -> bool {
-    let output = Command::new(env!("CARGO_BIN_EXE_appserver")).args([command, "--help"]).output().unwrap();
-    output.status.success()
-}
-
-/// The commands that a script calls and this build does not have.
-fn absent(step: &Step) -> Vec<&'static str> {
-    let called = |command: &&'static str| step.run.contains(&format!("appserver {command} "));
-    ["check", "breaking"].into_iter().filter(called).filter(|command| !knows(command)).collect()
-}
-
 #[test]
 fn every_step_passes_for_a_new_version() {
-    let mut sample = Sample::new();
-    let (from, to) = (sample.work().join("contracts/sitefit/1.1.0"), sample.work().join("contracts/sitefit/1.1.1"));
-    copy(&from, &to);
-    for name in ["manifest.json", "inputs.schema.json", "outputs.schema.json"] {
-        let text = fs::read_to_string(to.join(name)).unwrap();
-        fs::write(to.join(name), text.replace("1.1.0", "1.1.1")).unwrap();
-    }
-    sample.commit();
+    let mut sample = Sample::with_next_version(&[]);
     let steps = steps(&template());
     let scripts: Vec<&Step> = steps.iter().filter(|step| !step.run.is_empty()).collect();
     assert_eq!(scripts.len(), 6, "{steps:#?}");
     for step in scripts {
-        let absent = absent(step);
-        if !absent.is_empty() {
-            continue;
-        }
         let (code, out) = sample.run(step);
         assert_eq!(code, 0, "{}: {out}", step.name);
         if step.name.starts_with("Find") {
@@ -217,6 +217,27 @@ fn a_published_version_that_changes_stops_the_run_at_its_file() {
     let (code, out) = sample.run(named("Published"));
     assert_eq!(code, 1, "{out}");
     assert!(out.contains("::error file=contracts/sitefit/1.0.0/manifest.json::sitefit:1.0.0 is published"), "{out}");
+}
+
+#[test]
+fn a_faulty_change_is_annotated_where_the_fault_stands() {
+    let mut sample = Sample::with_next_version(&[("bindings.json", r#""gh": "site_width""#, r#""gh": "site_widht""#)]);
+    let (step, out) = sample.first_that_fails().unwrap();
+    assert_eq!(step, "Check", "{out}");
+    let at = "::error file=contracts/sitefit/1.1.1/bindings.json,line=4,col=27,";
+    assert!(out.contains(at) && out.contains("title=binding_unknown::"), "{out}");
+}
+
+#[test]
+fn a_change_that_breaks_callers_is_annotated_where_it_does() {
+    let mut sample = Sample::with_next_version(&[("inputs.schema.json", r#""maximum": 200"#, r#""maximum": 150"#)]);
+    let (step, out) = sample.first_that_fails().unwrap();
+    assert_eq!(step, "Tell what breaks callers", "{out}");
+    for (file, rule) in [("inputs.schema.json", "input_range_narrowed"), ("manifest.json", "bump_too_small")] {
+        let line = out.lines().find(|line| line.contains(&format!("title={rule}::")));
+        let begin = format!("::error file=contracts/sitefit/1.1.1/{file},line=");
+        assert!(line.is_some_and(|line| line.starts_with(&begin)), "{rule}: {out}");
+    }
 }
 
 #[test]

@@ -68,6 +68,16 @@ fn every_rule_that_is_made_somewhere_has_a_page() {
 }
 
 #[test]
+fn every_rule_of_compatibility_has_its_own_page() {
+    for rule in contract::compat::RULES {
+        let page = explain::page(rule.word).unwrap();
+        assert_eq!((page.kind, page.cause, page.example), (Kind::Change, rule.says, rule.example), "{}", rule.word);
+        let says_how = page.fix.contains(&rule.needs.to_string()) || rule.help.contains("version");
+        assert!(says_how && !page.fix.contains("version, or publish"), "{}: {}", rule.word, page.fix);
+    }
+}
+
+#[test]
 fn every_page_of_a_rule_is_of_a_rule_that_there_is() {
     let sources: String = tidy::product_sources()
         .into_iter()
@@ -90,7 +100,7 @@ fn every_code_of_the_gateway_has_a_page_with_its_title() {
             continue;
         }
         let page = explain::page(code).unwrap_or_else(|| panic!("`{code}` has no page in src/explain/errors.txt"));
-        assert_eq!((page.title, page.kind), (title, Kind::Error), "{code}");
+        assert_eq!((&*page.title, page.kind), (title, Kind::Error), "{code}");
         codes.insert(code);
     }
     let pages: BTreeSet<&str> =

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::repository;
+use crate::support::{Setup, TestGateway, repository};
 
 /// A copy of the sample registry, in which `1.1.1` of sitefit is `1.1.0` with edits.
 struct Copy {
@@ -219,4 +219,69 @@ fn an_alias_rolls_where_no_caller_breaks() {
     assert!(out.contains("input_range_narrowed") && out.contains("are not recorded"), "{out}");
     assert_eq!(copy.run(&["can-roll", "sitefit", "7.0.0"]).0, 4);
     assert_eq!(copy.run(&["can-roll", "sitefit", "1.1.1", "--url", "http://127.0.0.1:9"]).0, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_gateway_tells_where_the_alias_leads_who_attests_and_whether_it_serves_the_same() {
+    let gateway = TestGateway::with(Setup { nodes: vec![simnode::Config::default()], ..Setup::default() }).await;
+    let copy = Copy::new();
+    copy.add("1.1.0", "1.1.1", &[]);
+    let (url, copy) = (gateway.base.clone(), std::sync::Arc::new(copy));
+    let roll = |app: &'static str, version: &'static str| {
+        let (url, copy) = (url.clone(), std::sync::Arc::clone(&copy));
+        tokio::task::spawn_blocking(move || copy.json(&["can-roll", app, version, "--alias", "stable", "--url", &url]))
+    };
+    let nodes = |verdict: &Value| {
+        let checks = verdict["checks"].as_array().unwrap().iter();
+        let check = checks.clone().find(|check| check["name"] == "nodes").unwrap();
+        (check["result"].as_str().unwrap().to_owned(), check["detail"].as_str().unwrap().to_owned())
+    };
+    let (code, verdict) = roll("sitefit", "1.1.0").await.unwrap();
+    assert_eq!((code, &verdict["from"]), (0, &"1.1.0".into()), "{verdict:#}");
+    assert_eq!(nodes(&verdict), ("pass".to_owned(), "1 of 1 nodes attest it".to_owned()));
+    // What was made here and not published yet.
+    let (code, verdict) = roll("sitefit", "1.1.1").await.unwrap();
+    assert_eq!((code, nodes(&verdict).0.as_str()), (1, "fail"), "{verdict:#}");
+    assert!(nodes(&verdict).1.contains("the gateway has no sitefit:1.1.1"), "{verdict:#}");
+    // A plug-in that no node has.
+    let (code, verdict) = roll("daylight", "0.1.0").await.unwrap();
+    assert_eq!((code, nodes(&verdict)), (1, ("fail".to_owned(), "0 of 1 nodes attest it; it is not ready".to_owned())));
+    // The same number, other content.
+    edit(&copy.sitefit("1.1.0").join("manifest.json"), r#""timeout_sec": 30"#, r#""timeout_sec": 31"#);
+    let (code, verdict) = roll("sitefit", "1.1.0").await.unwrap();
+    assert_eq!((code, nodes(&verdict).0.as_str()), (1, "fail"), "{verdict:#}");
+    assert!(nodes(&verdict).1.contains("other content"), "{verdict:#}");
+    gateway.stop().await;
+}
+
+/// Programs read what people are told: each command of a definition's way to production says it as one JSON document.
+#[test]
+fn every_command_answers_in_json_when_asked_to() {
+    let copy = Copy::new();
+    copy.add("1.1.0", "1.1.1", &[]);
+    let definition = copy.sitefit("1.1.0").join("sitefit.ghx");
+    let definition = definition.to_str().unwrap();
+    std::fs::create_dir(copy.root.path().join("files")).unwrap();
+    std::fs::copy(definition, copy.root.path().join("files/plot.ghx")).unwrap();
+    // The words, how it ends, and a member that tells.
+    let calls: [(&[&str], i32, &str); 14] = [
+        (&["check"], 0, "/subjects/0/name"),
+        (&["check", "sitefit:1.1.1"], 0, "/findings"),
+        (&["breaking", "sitefit:1.1.1"], 0, "/subjects/0/name"),
+        (&["diff", "sitefit:1.0.0", "sitefit:1.1.0"], 0, "/contract/needed"),
+        (&["can-roll", "sitefit", "1.1.1"], 0, "/checks/0/name"),
+        (&["explain", "input_removed"], 0, "/fix"),
+        (&["inspect", definition], 0, "/inputs/0/name"),
+        (&["matrix", "--registry", "registry"], 0, "/apps/0/app_id"),
+        (&["new-app", "plot", "--from", definition], 0, "/open/0/line"),
+        (&["new-version", "sitefit"], 0, "/version"),
+        (&["import", "appserver", "files"], 100, "/0/file"),
+        (&["alias", "set", "sitefit", "stable", "1.1.1", "--registry", "registry"], 0, "/to"),
+        (&["alias", "list", "sitefit", "--registry", "registry"], 0, "/aliases/stable"),
+        (&["alias", "history", "sitefit", "--registry", "registry"], 0, ""),
+    ];
+    for (words, ends, member) in calls {
+        let (code, document) = copy.json(words);
+        assert!(code == ends && document.pointer(member).is_some(), "{words:?} {code}: {document:#}");
+    }
 }

@@ -71,6 +71,67 @@ fn every_sample_definition_becomes_an_app_that_says_what_its_author_said() {
     }
 }
 
+/// What it writes passes; what only a person can say is told as that, each at its place.
+#[test]
+fn what_is_written_passes_check_and_names_what_a_person_has_to_decide() {
+    let folder = tempfile::tempdir().unwrap();
+    let daylight = sample("daylight/0.1.0", "daylight.ghx");
+    assert_eq!(appserver(folder.path(), &["new-app", "rooms", "--from", &daylight]).0, 0);
+    let (code, text, talk) =
+        appserver(folder.path(), &["check", "rooms", "--registry", "registry", "--json", "--deny-warnings"]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(code, 0, "{report:#} {talk}");
+    let findings = report["findings"].as_array().unwrap();
+    let made = folder.path().join("registry/contracts/rooms/0.1.0");
+    let open = findings.iter().filter(|finding| finding["rule"] == "todo_open");
+    assert!(open.clone().count() > 2 && open.clone().count() == findings.len(), "{report:#}");
+    for finding in open {
+        assert_eq!(finding["severity"], "note");
+        let file = finding["file"].as_str().unwrap().strip_prefix("registry/contracts/rooms/0.1.0/").unwrap();
+        let message = json(&made.join(file)).pointer(finding["pointer"].as_str().unwrap()).unwrap().clone();
+        assert_eq!(finding["message"], format!("left open: {}", message.as_str().unwrap()), "{finding}");
+        assert!(finding["line"].as_u64().unwrap() > 1, "{finding}");
+    }
+}
+
+#[test]
+fn without_a_bump_the_next_version_goes_as_far_as_what_changed_needs() {
+    let registry = || {
+        let folder = tempfile::tempdir().unwrap();
+        crate::support::copy(&repository().join("registry"), &folder.path().join("registry"));
+        // Only the first version is there.
+        fs::remove_dir_all(folder.path().join("registry/contracts/sitefit/1.1.0")).unwrap();
+        folder
+    };
+    let cases = [
+        // Definition, version, step, a reason.
+        (None, "1.0.1", Value::Null, None),
+        (Some(sample("sitefit/1.1.0", "sitefit.ghx")), "1.1.0", "minor".into(), Some("input_added")),
+        (Some(sample("yieldcheck/1.0.0", "yieldcheck.ghx")), "2.0.0", "major".into(), Some("input_removed")),
+    ];
+    for (definition, version, needed, reason) in cases {
+        let words: Vec<&str> = ["new-version", "sitefit"]
+            .into_iter()
+            .chain(definition.iter().flat_map(|path| ["--from", path.as_str()]))
+            .collect();
+        let folder = registry();
+        let (code, text, talk) = appserver(folder.path(), &[&words[..], &["--json"]].concat());
+        let told: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{talk}"));
+        assert_eq!((code, &told["version"], &told["needed"]), (0, &version.into(), &needed), "{told:#}");
+        let reasons: Vec<&str> =
+            told["reasons"].as_array().unwrap().iter().map(|reason| reason["rule"].as_str().unwrap()).collect();
+        assert!(reason.is_none_or(|reason| reasons.contains(&reason)), "{told:#}");
+        let folder = registry();
+        let (_, out, _) = appserver(folder.path(), &words);
+        let why = if needed.is_null() {
+            "callers see no change".to_owned()
+        } else {
+            format!("a {} one:", needed.as_str().unwrap())
+        };
+        assert!(out.contains(&why) && reason.is_none_or(|reason| out.contains(&format!("    {reason}: "))), "{out}");
+    }
+}
+
 #[test]
 fn limits_defaults_groups_and_prompts_come_from_the_canvas() {
     let folder = tempfile::tempdir().unwrap();

@@ -15,7 +15,9 @@ pub(super) fn render(report: &Report, sources: &dyn Sources, style: Style) -> St
             Severity::Note => "notice",
         };
         let place = &finding.place;
-        let file = property(&place.file.to_string_lossy());
+        let file = place.file.to_string_lossy();
+        // The runner looks for the file as git names it.
+        let file = property(file.strip_prefix("./").unwrap_or(&file));
         let _ = write!(text, "::{command} file={file},line={},col={}", place.line, place.column);
         if let Some(mark) = mark(place, sources) {
             let _ = write!(text, ",endLine={},endColumn={}", place.line, mark.end_column);
