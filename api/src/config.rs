@@ -30,6 +30,9 @@ pub struct Config {
     /// Where artifacts are kept: a folder.
     #[arg(long, env = "ARTIFACTS_DIR", default_value = "artifacts")]
     pub artifacts_dir: PathBuf,
+    /// Where artifacts are kept in place of a folder: `https://<account>.blob.core.windows.net/<container>`.
+    #[arg(long, env = "ARTIFACTS_URL")]
+    pub artifacts_url: Option<String>,
     /// 64 hexadecimal digits that sign links to artifacts: the same for every replica.
     #[arg(long, env = "LINK_KEY", hide_env_values = true)]
     pub link_key: Option<String>,
@@ -51,7 +54,7 @@ pub struct Config {
     /// Where the tokens name the user's role.
     #[arg(long, env = "JWT_ROLE_CLAIM", default_value = "app_metadata.role")]
     pub role_claim: String,
-    /// What addresses in answers begin with, such as https://jobs.example.
+    /// What addresses in answers begin with, such as `https://jobs.example`.
     #[arg(long, env = "PUBLIC_URL", default_value = "")]
     pub public_url: String,
     /// How often a job is tried that may fare better the next time.

@@ -132,10 +132,15 @@ impl Contracts {
         }
     }
 
+    /// The apps that are known to be ones, because somebody was let into them.
+    pub(crate) fn known_apps(&self) -> Vec<String> {
+        self.apps.iter().map(|(app, ())| app.to_string()).collect()
+    }
+
     /// The definitions that belong to an app.
     pub(crate) async fn definitions(&self, app_id: &str) -> Result<Vec<String>, Error> {
         let url = format!("{}/health/registry", self.base);
-        let answer = self.client.get(url).send().await.map_err(unreachable)?;
+        let answer = self.client.get(url).send().await.map_err(|error| unreachable(&error))?;
         // 503 says that nothing serves, and still lists what there is.
         let matrix: Matrix = serde_json::from_slice(&read(answer).await?).map_err(unreadable)?;
         let apps = matrix.apps.into_iter().filter(|app| app.app_id == app_id);
@@ -165,7 +170,7 @@ impl Contracts {
         if let Some(known) = known {
             request = request.header(header::IF_NONE_MATCH, &known.tag);
         }
-        let answer = request.send().await.map_err(unreachable)?;
+        let answer = request.send().await.map_err(|error| unreachable(&error))?;
         let tag = answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default().to_owned();
         match (answer.status(), known) {
             (StatusCode::NOT_MODIFIED, Some(known)) => Ok(Held { seen: Instant::now(), ..known.clone() }),
@@ -209,7 +214,7 @@ fn is_name(word: &str) -> bool {
 
 async fn read(mut answer: reqwest::Response) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable(&error))? {
         if bytes.len() + chunk.len() > BYTES_MAX {
             return Err(unreadable("it is too large"));
         }
@@ -218,7 +223,7 @@ async fn read(mut answer: reqwest::Response) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-fn unreachable(error: reqwest::Error) -> Error {
+fn unreachable(error: &reqwest::Error) -> Error {
     tracing::warn!(%error, "the gateway cannot be reached");
     Error::GatewayUnreachable
 }

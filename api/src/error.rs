@@ -125,12 +125,14 @@ impl Error {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::RateLimited { retry_after } => Some(*retry_after),
-            Self::IssuerUnreachable => Some(Duration::from_secs(30)),
-            error if error.meaning().status == 503 && error.meaning().retryable => Some(Duration::from_secs(5)),
-            _ => None,
+        if let Self::RateLimited { retry_after } = self {
+            return Some(*retry_after);
         }
+        if let Self::IssuerUnreachable = self {
+            return Some(Duration::from_secs(30));
+        }
+        let meaning = self.meaning();
+        (meaning.status == 503 && meaning.retryable).then_some(Duration::from_secs(5))
     }
 
     fn violations(&self) -> &[Violation] {

@@ -53,6 +53,8 @@ async fn parts(config: Config) -> anyhow::Result<Parts> {
     };
     let link_key = match &config.link_key {
         Some(hex) => LinkKey::new(bytes_of(hex).context("LINK_KEY is 64 hexadecimal digits")?),
+        // Azure signs links to its own blobs.
+        None if config.artifacts_url.is_some() => LinkKey::random(),
         None => {
             tracing::warn!("LINK_KEY is not set: links to artifacts end with this process, and no replica knows them");
             LinkKey::random()
@@ -62,7 +64,10 @@ async fn parts(config: Config) -> anyhow::Result<Parts> {
     Ok(Parts {
         store: opened.store,
         queue: opened.queue,
-        artifacts: Artifacts::local(&config.artifacts_dir, link_key, &config.public_url)?,
+        artifacts: match &config.artifacts_url {
+            Some(url) => Artifacts::azure_at(url).context("ARTIFACTS_URL cannot be used")?,
+            None => Artifacts::local(&config.artifacts_dir, link_key, &config.public_url)?,
+        },
         contracts: Contracts::new(&config.gateway, &config.key).map_err(anyhow::Error::msg)?,
         verifier: Verifier::new(rules, keys.context("JWT_JWKS_URL cannot be used")?),
         bounds: Bounds { attempts_max: config.attempts_max, ..Bounds::default() },

@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use jobs::AppId;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -113,9 +114,10 @@ pub(crate) async fn readyz(State(api): State<Arc<Api>>) -> Response {
 }
 
 pub(crate) async fn metrics(State(api): State<Arc<Api>>) -> Response {
-    if let Some(app) = &api.parts.only
-        && let Ok(stats) = api.parts.queue.stats(app).await
-    {
+    let known = || api.parts.contracts.known_apps().iter().filter_map(|app| AppId::new(app).ok()).collect();
+    let apps: Vec<AppId> = api.parts.only.as_ref().map_or_else(known, |only| vec![only.clone()]);
+    for app in &apps {
+        let Ok(stats) = api.parts.queue.stats(app).await else { continue };
         metrics::with_local_recorder(&api.metrics.recorder, || jobs_gauges(app.as_str(), &stats));
     }
     api.metrics.handle.run_upkeep();
@@ -124,8 +126,8 @@ pub(crate) async fn metrics(State(api): State<Arc<Api>>) -> Response {
 
 #[expect(clippy::cast_precision_loss, reason = "a queue of 2^53 jobs is none")]
 fn jobs_gauges(app_id: &str, stats: &jobs::Stats) {
-    let states = [("ready", stats.ready), ("scheduled", stats.scheduled), ("held", stats.held), ("dead", stats.dead)];
-    for (state, count) in states {
+    let counts = [("ready", stats.ready), ("scheduled", stats.scheduled), ("held", stats.held), ("dead", stats.dead)];
+    for (state, count) in counts {
         metrics::gauge!("appserver_queue_jobs", "app_id" => app_id.to_owned(), "state" => state).set(count as f64);
     }
     let oldest = stats.oldest_age.unwrap_or_default().as_secs_f64();

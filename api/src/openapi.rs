@@ -217,7 +217,14 @@ fn own_parameters(id: &str) -> Vec<Value> {
 
 fn good(schema: &str) -> Value {
     let content = match schema {
-        "Events" => json!({ "text/event-stream": { "schema": { "type": "string" } } }),
+        // The schema is that of one event.
+        "Events" => json!({ "text/event-stream": { "schema": {
+            "type": "object", "required": ["data"],
+            "properties": {
+                "id": { "type": "string" }, "event": { "type": "string" },
+                "data": { "type": "string", "contentMediaType": "application/json" },
+            },
+        } } }),
         "Blob" => json!({ "*/*": {} }),
         "Text" => json!({ "text/plain": { "schema": { "type": "string" } } }),
         "Document" => json!({ "application/json": { "schema": { "type": "object" } } }),

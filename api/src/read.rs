@@ -133,7 +133,7 @@ pub(crate) async fn artifact(
     let checked = api.parts.artifacts.check_link(Verb::Get, &path, &link, Timestamp::now());
     checked.map_err(|_refused| Error::LinkInvalid)?;
     let content = api.parts.artifacts.get_linked(&path, api.parts.bounds.result_bytes_max).await;
-    let mut response = Response::new(Body::from(content.map_err(artifact_failed)?));
+    let mut response = Response::new(Body::from(content.map_err(|error| artifact_failed(&error))?));
     let headers = response.headers_mut();
     let name = path.rsplit('/').next().unwrap_or_default();
     let attached = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")).ok();
@@ -171,7 +171,7 @@ async fn succeeded(api: &Api, job: &Job) -> Result<Response, Error> {
         let view = view(api, artifact).await?;
         if view.name == OUTPUTS && artifact.bytes <= api.parts.bounds.result_bytes_max {
             let read = api.parts.artifacts.get(artifact, api.parts.bounds.result_bytes_max).await;
-            content = Some(read.map_err(artifact_failed)?);
+            content = Some(read.map_err(|error| artifact_failed(&error))?);
         }
         artifacts.push(view);
     }
@@ -196,7 +196,7 @@ async fn succeeded(api: &Api, job: &Job) -> Result<Response, Error> {
 
 async fn view<'j>(api: &Api, artifact: &'j Artifact) -> Result<ArtifactView<'j>, Error> {
     let link = api.parts.artifacts.link(artifact, Verb::Get, api.parts.bounds.link_lasts).await;
-    let link = link.map_err(artifact_failed)?;
+    let link = link.map_err(|error| artifact_failed(&error))?;
     Ok(ArtifactView {
         name: artifact.path.rsplit('/').next().unwrap_or_default(),
         digest: &artifact.digest,
@@ -213,14 +213,12 @@ pub(crate) async fn find(api: &Api, caller: &auth::Caller, job_id: &str) -> Resu
     api.parts.store.get(&caller.scope, id).await?.ok_or(Error::UnknownJob)
 }
 
-pub(crate) fn artifact_failed(error: artifacts::Error) -> Error {
-    match error {
-        artifacts::Error::Missing => Error::ResultGone,
-        other => {
-            tracing::error!(error = ?other, "an artifact cannot be had");
-            Error::StoreUnreachable
-        }
+pub(crate) fn artifact_failed(error: &artifacts::Error) -> Error {
+    if let artifacts::Error::Missing = error {
+        return Error::ResultGone;
     }
+    tracing::error!(?error, "an artifact cannot be had");
+    Error::StoreUnreachable
 }
 
 pub(crate) fn json(value: &impl Serialize) -> Response {

@@ -169,7 +169,7 @@ async fn new_job(
     let inputs = if checked.bytes.len() > jobs::job::INLINE_BYTES_MAX {
         let content = Bytes::from(checked.bytes);
         let stored = api.parts.artifacts.put(&scope.app, id, "inputs.json", "application/json", content).await;
-        Inputs::Artifact(stored.map_err(read::artifact_failed)?)
+        Inputs::Artifact(stored.map_err(|error| read::artifact_failed(&error))?)
     } else {
         let text = String::from_utf8(checked.bytes).map_err(|_no_text| Error::Internal)?;
         Inputs::inline(text).map_err(|_no_json| Error::Internal)?

@@ -89,6 +89,12 @@ impl Artifacts {
         Ok(Self { store: Arc::clone(&store) as Arc<dyn ObjectStore>, links: Links::Azure(store) })
     }
 
+    /// Blobs in a container of Azure by its address, `https://<account>.blob.core.windows.net/<container>` or `az://<container>`, with
+    /// credentials and all else from the environment, by the names that Azure's own tools read: `AZURE_STORAGE_ACCOUNT_KEY` and so on.
+    pub fn azure_at(url: &str) -> Result<Self, Error> {
+        Self::azure(MicrosoftAzureBuilder::from_env().with_url(url))
+    }
+
     /// Stores a blob, and returns when it would survive a power cut. Storing it again is harmless, and makes it young again.
     pub async fn put(
         &self,

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::support::{self, Answered, KEY, Setup, TestGateway, WORKER_KEY};
 
 /// Publishes an issuer's keys on a socket.
-async fn publish(issuer: &Issuer) -> String {
+pub(crate) async fn publish(issuer: &Issuer) -> String {
     let body = issuer.jwks().unwrap().to_string();
     let answer = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -100,6 +100,29 @@ fn bare_it_prints_a_curl_that_works_when_pasted() {
     let artifact: Value = serde_json::from_slice(&artifact.stdout).unwrap();
     assert_eq!(artifact["outputs"], answer["outputs"]);
 
+    // The operator's line, with each of its actions in place of the first.
+    let line =
+        banner.lines().map(str::trim).find(|line| line.starts_with("DATABASE_URL=")).expect("an operator's line");
+    let operator = |action: &str| {
+        let script = line.replace(" appserver ", &format!(" {} --json ", env!("CARGO_BIN_EXE_appserver")));
+        let script = script.strip_suffix("list").map(|line| format!("{line}{action}")).expect("a list comes first");
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let job_id = result["job_id"].as_str().unwrap();
+    let (code, listed) = operator("list");
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!((code, &listed["id"], &listed["state"]), (0, &result["job_id"], &Value::from("succeeded")), "{listed}");
+    assert_eq!(operator("dead"), (0, String::new()));
+    let (code, shown) = operator(&format!("show {job_id}"));
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((code, &shown["job"]["id"]), (0, &result["job_id"]));
+    let (code, watched) = operator(&format!("watch {job_id}"));
+    assert_eq!((code, watched.lines().count()), (0, shown["events"].as_array().unwrap().len()), "{watched}");
+    // What is over is neither cancelled nor, as it went well, queued again; and nobody knows of what never was.
+    assert_eq!((operator(&format!("cancel {job_id}")).0, operator(&format!("replay {job_id}")).0), (1, 1));
+    assert_eq!(operator("show 01900000-0000-7000-8000-000000000000").0, 4);
+
     guard.signal("TERM");
     assert_eq!(guard.exit_code(), Some(0));
 }

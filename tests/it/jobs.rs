@@ -1,7 +1,9 @@
 //! Jobs from end to end: the real API and worker over an embedded store, before the real gateway with a stand-in node.
 
 mod life;
+mod processes;
 mod tenancy;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,12 +60,13 @@ impl Bench {
             artifacts: artifacts.clone(),
             contracts: Contracts::new(&gateway.base, WORKER_KEY).unwrap(),
             verifier: Verifier::new(issuer.rules(), Jwks::fixed(issuer.keys().unwrap())),
-            bounds: Bounds::default(),
+            bounds: Bounds { attempts_max: 2, ..Bounds::default() },
             only: None,
             public_url: base.clone(),
         };
         let work = worker::Parts {
-            queue: store,
+            queue: Arc::clone(&store) as Arc<dyn Queue>,
+            upkeep: store,
             artifacts,
             gateway: Gateway::new(&gateway.base, WORKER_KEY).unwrap(),
             apps: apps.to_vec(),
@@ -74,6 +77,13 @@ impl Bench {
         let serving = api::serve(listener, api::router(parts), stop.clone(), Duration::from_secs(10));
         let tasks = vec![tokio::spawn(async move { assert!(serving.await) })];
         Self { gateway, base, issuer, work, metrics: Metrics::default(), stop, tasks, _folder: folder }
+    }
+
+    /// Queues the small solve and waits for what becomes of it: its status, and the problem that its result is.
+    pub(crate) async fn fate(&self, tenant: &str, wanted: &[&str]) -> (Value, Answered) {
+        let job_id = self.queue(tenant).await;
+        let ended = self.until(tenant, &job_id, wanted).await;
+        (ended, self.get(&format!("/sitefit/jobs/result/{job_id}"), tenant).await)
     }
 
     /// Starts a worker.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use contract::Digest;
+use jobs::artifacts::Error as Unread;
 use jobs::{Abandon, Claimed, Error, Failure, Inputs, Job, Outcome, ResultRef, State};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -143,8 +144,10 @@ impl Attempt {
             Inputs::Artifact(artifact) => {
                 let content = self.parts.artifacts.get(artifact, INPUTS_BYTES_MAX).await;
                 let content = content.map_err(|error| match error {
-                    jobs::artifacts::Error::Store(_) | jobs::artifacts::Error::Database(_) => undone(&error),
-                    _ => unreadable("the inputs that were stored are gone or altered"),
+                    Unread::Store(_) | Unread::Database(_) => undone(&error),
+                    Unread::Name | Unread::Missing | Unread::Altered(_) | Unread::TooLarge { .. } => {
+                        unreadable("the inputs that were stored are gone or altered")
+                    }
                 })?;
                 serde_json::from_slice(&content)
                     .map_err(|_no_json| unreadable("the inputs that were stored are no JSON"))

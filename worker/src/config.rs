@@ -24,6 +24,9 @@ pub struct Config {
     /// Where artifacts are kept: a folder that the API reads, too.
     #[arg(long, env = "ARTIFACTS_DIR", default_value = "artifacts")]
     pub artifacts_dir: PathBuf,
+    /// Where artifacts are kept in place of a folder: `https://<account>.blob.core.windows.net/<container>`.
+    #[arg(long, env = "ARTIFACTS_URL")]
+    pub artifacts_url: Option<String>,
     /// The queue's name, where a deployment says it: the database's queue of an app is always `jobs-<app_id>`.
     #[arg(long, env = "QUEUE_NAME")]
     pub queue_name: Option<String>,
@@ -42,6 +45,15 @@ pub struct Config {
     /// How long running jobs may take after SIGTERM before they are given back.
     #[arg(long, env = "DRAIN_SEC", default_value_t = 20)]
     pub drain_sec: u64,
+    /// How often old jobs are forgotten, and blobs that no job names removed.
+    #[arg(long, env = "UPKEEP_SEC", default_value_t = 3_600)]
+    pub upkeep_sec: u64,
+    /// How long a job is remembered after its end, with its result and its idempotency key: a day at least.
+    #[arg(long, env = "JOB_RETENTION_SEC", default_value_t = 30 * 86_400)]
+    pub job_retention_sec: u64,
+    /// How old a blob must be that no job names before it is removed: an hour, and the time of a job, at least.
+    #[arg(long, env = "ARTIFACT_GRACE_SEC", default_value_t = 86_400)]
+    pub artifact_grace_sec: u64,
     /// Where /livez, /readyz and /metrics are answered.
     #[arg(long, env = "WORKER_LISTEN", default_value = "127.0.0.1:3002")]
     pub listen: SocketAddr,

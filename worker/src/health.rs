@@ -56,6 +56,13 @@ impl Metrics {
         });
     }
 
+    /// What upkeep has done: so many of one kind.
+    pub(crate) fn kept_up(&self, what: &'static str, count: u64) {
+        metrics::with_local_recorder(&*self.recorder, || {
+            metrics::counter!("appserver_job_upkeep_total", "what" => what).increment(count);
+        });
+    }
+
     /// Everything, as Prometheus reads it, with the queues as they are now.
     pub async fn render(&self, parts: &Parts) -> String {
         for app in &parts.apps {
@@ -70,8 +77,8 @@ impl Metrics {
 /// What an autoscaler goes by: how many wait, and for how long the first of them.
 #[expect(clippy::cast_precision_loss, reason = "a queue of 2^53 jobs is none")]
 fn gauges(app_id: &str, stats: &jobs::Stats) {
-    let states = [("ready", stats.ready), ("scheduled", stats.scheduled), ("held", stats.held), ("dead", stats.dead)];
-    for (state, count) in states {
+    let counts = [("ready", stats.ready), ("scheduled", stats.scheduled), ("held", stats.held), ("dead", stats.dead)];
+    for (state, count) in counts {
         metrics::gauge!("appserver_queue_jobs", "app_id" => app_id.to_owned(), "state" => state).set(count as f64);
     }
     let oldest = stats.oldest_age.unwrap_or_default().as_secs_f64();
@@ -89,8 +96,8 @@ pub fn router(parts: Parts, metrics: Metrics) -> Router {
 
 async fn readyz(State((parts, _)): State<(Parts, Metrics)>) -> Response {
     let mut queue = true;
-    for app in parts.apps.iter().take(1) {
-        queue = parts.queue.stats(app).await.is_ok();
+    for app in &parts.apps {
+        queue = queue && parts.queue.stats(app).await.is_ok();
     }
     let gateway = parts.gateway.ping().await;
     let say = |good: bool| if good { "pass" } else { "fail" };

@@ -2,6 +2,7 @@
 //!
 //! - [`attempt`]: one job, from its claim to what is written of it; [`lease`]: the right to work on it, renewed in a task of its own.
 //! - [`gateway`]: the one way to a solve; [`verdict`]: what an answer means for the job, a pure table.
+//! - [`upkeep`]: what is done now and then by whichever worker comes to it.
 //!
 //! Invariant: nothing is written of a job after its lease is no longer trusted, and every write carries the lease's token, so that the
 //! queue refuses what a worker writes that does not know it yet.
@@ -11,12 +12,13 @@ pub mod config;
 pub mod gateway;
 pub mod health;
 pub mod lease;
+mod upkeep;
 pub mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs::{AppId, Artifacts, Claimed, Queue};
+use jobs::{AppId, Artifacts, Claimed, Queue, Upkeep};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,6 +31,8 @@ use health::Metrics;
 #[derive(Clone)]
 pub struct Parts {
     pub queue: Arc<dyn Queue>,
+    /// The same database, as its keeper sees it.
+    pub upkeep: Arc<dyn Upkeep>,
     pub artifacts: Artifacts,
     pub gateway: Gateway,
     /// The apps whose queues it serves.
@@ -52,10 +56,14 @@ pub struct Bounds {
     pub drain: Duration,
     /// The largest answer that is taken.
     pub answer_bytes_max: usize,
+    /// How often old jobs are forgotten and orphaned blobs removed.
+    pub upkeep_every: Duration,
+    /// How long a job is remembered after its end.
+    pub retention: Duration,
+    /// How old a blob must be that no job names before it is removed.
+    pub orphan_grace: Duration,
 }
 
-/// The jobs that one look for lapsed leases takes back.
-const REAP_MAX: u32 = 100;
 /// After a failure of the queue itself.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -68,6 +76,9 @@ impl Default for Bounds {
             at_once: 4,
             drain: Duration::from_secs(20),
             answer_bytes_max: 64 << 20,
+            upkeep_every: Duration::from_hours(1),
+            retention: Duration::from_hours(30 * 24),
+            orphan_grace: Duration::from_hours(24),
         }
     }
 }
@@ -99,7 +110,8 @@ pub async fn run(parts: Parts, metrics: Metrics, stop: CancellationToken) {
             }
         });
     }
-    loops.spawn(reap(Arc::clone(&parts), stop.clone()));
+    loops.spawn(upkeep::take_back(Arc::clone(&parts), metrics.clone(), stop.clone()));
+    loops.spawn(upkeep::tidy(Arc::clone(&parts), metrics, stop.clone()));
     while loops.join_next().await.is_some() {}
     tracker.close();
     if tokio::time::timeout(parts.bounds.drain, tracker.wait()).await.is_err() {
@@ -134,25 +146,6 @@ async fn next(
                 tracing::warn!(%error, app_id = %app, "the queue cannot be asked");
                 stop.run_until_cancelled(tokio::time::sleep(verdict::jittered(PAUSE))).await?;
             }
-        }
-    }
-}
-
-/// Takes back, now and then, what workers that vanished have left.
-async fn reap(parts: Arc<Parts>, stop: CancellationToken) {
-    let pause = || tokio::time::sleep(verdict::jittered(parts.bounds.renew_every));
-    while stop.run_until_cancelled(pause()).await.is_some() {
-        match parts.queue.reap(REAP_MAX).await {
-            Ok(reaped) if reaped.total() > 0 => {
-                tracing::warn!(
-                    requeued = reaped.requeued,
-                    dead = reaped.dead,
-                    cancelled = reaped.cancelled,
-                    "took back jobs whose worker was not heard of"
-                );
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "leases that lapsed cannot be looked for"),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser as _;
 use jobs::artifacts::LinkKey;
-use jobs::{AppId, Artifacts};
+use jobs::{AppId, Artifacts, REMEMBERED_MIN};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,8 @@ use worker::{Bounds, Parts};
 
 /// A lease is granted for so many renewals: two may fail before a third of it is left.
 const RENEWALS: u32 = 4;
+/// Blobs of jobs that are not over are never as old as this and a job's longest time.
+const GRACE_LEAST: Duration = Duration::from_hours(1);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -37,19 +39,28 @@ async fn run(config: Config) -> anyhow::Result<()> {
         config.app_id.iter().map(|app| AppId::new(app)).collect::<Result<_, _>>().context("APP_ID names no app")?;
     check_queue(&config, &apps)?;
     let renew_every = Duration::from_secs(config.lock_renew_sec.max(1));
+    let job_timeout = Duration::from_secs(config.job_timeout_sec.max(1));
     let parts = Parts {
         queue: opened.queue,
-        // A worker signs no links.
-        artifacts: Artifacts::local(&config.artifacts_dir, LinkKey::random(), "")?,
+        upkeep: opened.upkeep,
+        artifacts: match &config.artifacts_url {
+            Some(url) => Artifacts::azure_at(url).context("ARTIFACTS_URL cannot be used")?,
+            // A worker signs no links.
+            None => Artifacts::local(&config.artifacts_dir, LinkKey::random(), "")?,
+        },
         gateway: Gateway::new(&config.gateway, &config.key).map_err(anyhow::Error::msg)?,
         apps,
         name: format!("worker-{}", uuid::Uuid::now_v7()),
         bounds: Bounds {
             lease: renew_every * RENEWALS,
             renew_every,
-            job_timeout: Duration::from_secs(config.job_timeout_sec.max(1)),
+            job_timeout,
             at_once: config.at_once.max(1),
             drain: Duration::from_secs(config.drain_sec),
+            upkeep_every: Duration::from_secs(config.upkeep_sec.max(1)),
+            retention: Duration::from_secs(config.job_retention_sec).max(REMEMBERED_MIN),
+            // A blob is stored before the row that names it.
+            orphan_grace: Duration::from_secs(config.artifact_grace_sec).max(GRACE_LEAST + job_timeout),
             ..Bounds::default()
         },
     };

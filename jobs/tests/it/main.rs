@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod artifacts;
 #[cfg(test)]
+mod azurite;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod postgres;

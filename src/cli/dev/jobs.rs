@@ -24,6 +24,7 @@ use crate::registry::Registry;
 const PORT: u16 = 3001;
 /// Whose jobs they are; the gateway calls an open caller the same.
 const TENANT: &str = "dev";
+const DATABASE: &str = "jobs.sqlite";
 const TOKEN_SEC: u64 = 12 * 3600;
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -35,7 +36,7 @@ pub(super) struct Jobs {
     served: JoinHandle<bool>,
     worked: JoinHandle<()>,
     /// The database and the artifacts.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 // === impl Jobs ===
@@ -48,7 +49,7 @@ impl Jobs {
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("appserver-dev-").tempdir()?;
-        let store = Arc::new(Sqlite::open(&folder.path().join("jobs.sqlite")).await?);
+        let store = Arc::new(Sqlite::open(&folder.path().join(DATABASE)).await?);
         let apps = registry.current().apps.keys().map(|app| AppId::new(app)).collect::<Result<Vec<_>, _>>()?;
         store.admit(&Tenant::new(TENANT)?, &apps).await?;
         let listener = match TcpListener::bind(("127.0.0.1", PORT)).await {
@@ -74,7 +75,8 @@ impl Jobs {
             public_url,
         };
         let work = worker::Parts {
-            queue: store,
+            queue: Arc::clone(&store) as Arc<dyn Queue>,
+            upkeep: store,
             artifacts,
             gateway: Gateway::new(&base, "").map_err(anyhow::Error::msg)?,
             apps,
@@ -84,21 +86,29 @@ impl Jobs {
         let served = tokio::spawn(api::serve(listener, api::router(parts), stop.clone(), DRAIN));
         let worked = tokio::spawn(worker::run(work, Metrics::default(), stop));
         let token = issuer.token("developer", TENANT, None, TOKEN_SEC).map_err(anyhow::Error::msg)?;
-        Ok(Self { address, token, served, worked, _folder: folder })
+        Ok(Self { address, token, served, worked, folder })
     }
 
     /// Lines for a shell: queue a solve, see how it stands, get its result.
     pub(super) fn curls(&self, app_id: &str, definition: &str, inputs: &str) -> String {
         let base = format!("localhost:{}/{app_id}/jobs", self.address.port());
+        let database = self.database();
         let curl = "curl -s -H \"Authorization: Bearer $TOKEN\"";
         format!(
             "The same as a job, with a token of 12 hours:\n    \
              TOKEN={}\n    \
              JOB=$({curl} {base}/run -d '{{\"definition\":\"{definition}\",\"inputs\":{inputs}}}' | sed 's/.*\"job_id\":\"\\([^\"]*\\)\".*/\\1/')\n    \
              {curl} {base}/status/$JOB\n    \
-             {curl} {base}/result/$JOB",
+             {curl} {base}/result/$JOB\n  \
+             The same jobs as an operator sees them:\n    \
+             DATABASE_URL={database} appserver job --tenant {TENANT} --app {app_id} list",
             self.token
         )
+    }
+
+    /// Where the jobs are kept, for a shell.
+    fn database(&self) -> String {
+        format!("sqlite:{}", self.folder.path().join(DATABASE).display())
     }
 
     /// Where the API listens.

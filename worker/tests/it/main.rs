@@ -2,6 +2,13 @@
 
 // `cfg(test)` always holds here; saying so lets clippy treat every helper below as test code.
 #[cfg(test)]
+mod azure;
+#[cfg(test)]
+#[path = "../../../jobs/tests/it/azurite.rs"]
+mod azurite;
+#[cfg(test)]
 mod processes;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod upkeep;

@@ -1,7 +1,6 @@
 //! J2, and the drain.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use jobs::{Kind, State, Store as _};
 
@@ -23,16 +22,7 @@ async fn j2_a_worker_that_wakes_after_its_lease_overwrites_nothing() {
     // The sleeper wakes, and its own solve is answered at the same moment.
     stub.first.add_permits(1);
     sleeper.signal("CONT");
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let mut figures = String::new();
-    for _ in 0..500 {
-        figures = client.get(format!("{}/metrics", sleeper.url)).send().await.unwrap().text().await.unwrap();
-        if figures.contains("state=\"lost\"") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert!(figures.contains("appserver_job_attempts_total{app_id=\"sitefit\",state=\"lost\"} 1"), "{figures}");
+    sleeper.figures(&["appserver_job_attempts_total{app_id=\"sitefit\",state=\"lost\"} 1"]).await;
     let now = bench.store.get(&bench.scope, id).await.unwrap().unwrap();
     assert_eq!((now.state, now.result.unwrap().digest), (State::Succeeded, published));
     assert!(bench.store.events(&bench.scope, id, seq).await.unwrap().is_empty(), "it wrote something");

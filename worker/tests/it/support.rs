@@ -10,6 +10,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use jobs::{AppId, Inputs, Job, JobId, NewJob, Scope, Sqlite, Store as _, Submitted, Tenant, Tenants as _};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
@@ -91,8 +93,35 @@ impl Bench {
         panic!("not as wanted within 30 s: {:?}", self.store.get(&self.scope, id).await);
     }
 
+    /// Waits until the store has forgotten the job.
+    pub(crate) async fn until_gone(&self, id: JobId) {
+        for _ in 0..1500 {
+            if self.store.get(&self.scope, id).await.unwrap().is_none() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("still there after 30 s");
+    }
+
+    /// Makes the job's end longer ago.
+    pub(crate) async fn age(&self, id: JobId, by: Duration) {
+        let options = SqliteConnectOptions::new().filename(self.folder().join("jobs.sqlite"));
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        let older = sqlx::query("UPDATE job SET finished_at = finished_at - $1 WHERE id = $2");
+        let micros = i64::try_from(by.as_micros()).unwrap();
+        let done = older.bind(micros).bind(id.as_uuid()).execute(&mut connection).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
+        connection.close().await.unwrap();
+    }
+
     /// Starts a worker process whose leases last 4 s.
     pub(crate) fn employ(&self, gateway: &str) -> Worker {
+        self.employ_with(gateway, &[])
+    }
+
+    /// The same, told some things more.
+    pub(crate) fn employ_with(&self, gateway: &str, settings: &[(&str, &str)]) -> Worker {
         let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_appserver-worker"))
             .env("APP_ID", "sitefit")
@@ -102,6 +131,7 @@ impl Bench {
             .env("LOCK_RENEW_SEC", "1")
             .env("WORKER_LISTEN", listen.to_string())
             .env("DRAIN_SEC", "5")
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -121,6 +151,20 @@ impl Worker {
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
+    }
+
+    /// Its figures, once all of these are in them.
+    pub(crate) async fn figures(&self, wanted: &[&str]) -> String {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut figures = String::new();
+        for _ in 0..500 {
+            figures = client.get(format!("{}/metrics", self.url)).send().await.unwrap().text().await.unwrap();
+            if wanted.iter().all(|wanted| figures.contains(wanted)) {
+                return figures;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("not all of {wanted:?} within 10 s: {figures}");
     }
 
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
