@@ -13,7 +13,7 @@ use crate::{KeySet, Rules, now};
 pub struct Issuer {
     key: EncodingKey,
     kid: String,
-    issuer: String,
+    name: String,
     audience: String,
 }
 
@@ -30,7 +30,7 @@ impl Issuer {
         Ok(Self {
             key: EncodingKey::from_ec_der(made.as_ref()),
             kid: kid.to_owned(),
-            issuer: issuer.to_owned(),
+            name: issuer.to_owned(),
             audience: audience.to_owned(),
         })
     }
@@ -55,7 +55,7 @@ impl Issuer {
 
     /// The rules that its tokens keep.
     pub fn rules(&self) -> Rules {
-        let (issuer, audience) = (self.issuer.clone(), self.audience.clone());
+        let (issuer, audience) = (self.name.clone(), self.audience.clone());
         Rules { issuer, audience, leeway_sec: 0, claims: crate::Claims::default() }
     }
 
@@ -71,7 +71,7 @@ impl Issuer {
         for_sec: u64,
     ) -> Result<String, &'static str> {
         let mut claims = json!({
-            "iss": self.issuer, "aud": self.audience, "sub": subject, "iat": now(), "exp": now() + for_sec,
+            "iss": self.name, "aud": self.audience, "sub": subject, "iat": now(), "exp": now() + for_sec,
             "app_metadata": { "tenant_id": tenant },
         });
         if let Some(apps) = apps {
