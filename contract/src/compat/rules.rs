@@ -244,7 +244,7 @@ rules! {
     PLUGIN_ADDED "plugin_added" Minor
         "Nodes need one more plug-in."
         ""
-        r#"plugins.json names LadybugX, which it did not"#
+        "plugins.json names LadybugX, which it did not"
     PLUGIN_CHANGED "plugin_changed" Minor
         "Nodes need another version or another file of a plug-in."
         ""
@@ -264,19 +264,19 @@ rules! {
     PLUGIN_REMOVED "plugin_removed" Patch
         "Nodes need one plug-in less."
         ""
-        r#"plugins.json no longer names LadybugX"#
+        "plugins.json no longer names LadybugX"
     DEFINITION_CHANGED "definition_changed" Patch
         "The Grasshopper file is another one; what its results are, only solves can tell."
         ""
-        r#"sitefit.ghx was saved with one more component"#
+        "sitefit.ghx was saved with one more component"
     GOLDEN_LOST "golden_lost" Patch
         "No example of the new version has these inputs, so nobody sees whether their result drifts."
         "take the old version's example over"
-        r#"examples/valid/small.json of 1.0.0 is not in 1.0.1"#
+        "examples/valid/small.json of 1.0.0 is not in 1.0.1"
     BUMP_TOO_SMALL "bump_too_small" Patch
         "The version number announces less than what changed, so callers who follow it are not warned."
         "publish under the version that is named"
-        r#"1.1.0 to 1.1.1, where an input was removed: 2.0.0 announces that"#
+        "1.1.0 to 1.1.1, where an input was removed: 2.0.0 announces that"
     VERSION_CHANGED "version_changed" Patch
         "A published version never changes: gateways refuse the new content and keep serving the old."
         "publish the change under a version of its own"
