@@ -101,17 +101,11 @@ impl App {
             AdminListen::Off => None,
             AdminListen::At(address) => Some((bind(address).await?, operate::front(admin.clone(), nodes.clone()))),
         };
-        let body = &config.body;
         let Sources { outcomes, metrics, seats, buckets, vitals } = sources;
         gateway::seats::apply(&seats, &registry.current());
         let flood = guard(&config.address)?;
         let hooks = hooks(&nodes, &seats);
-        let bounds = Bounds::new(
-            body.bytes_max,
-            body.in_flight_bytes_max,
-            Duration::from_secs(body.grace_sec),
-            body.rate_bytes_per_sec_min,
-        );
+        let bounds = body_bounds(config);
         let interpreter = faces(config, access.clone(), &registry, &nodes, &bounds);
         let parts = Parts {
             metrics: metrics.clone(),
@@ -264,6 +258,12 @@ fn guard(address: &Address) -> anyhow::Result<Guard> {
     };
     let proxies = address.trusted_proxies.iter().map(network).collect::<anyhow::Result<_>>()?;
     Ok(Guard::new(address.requests_per_sec_max, address.burst, proxies))
+}
+
+fn body_bounds(config: &Config) -> Bounds {
+    let body = &config.body;
+    let grace = Duration::from_secs(body.grace_sec);
+    Bounds::new(body.bytes_max, body.in_flight_bytes_max, grace, body.rate_bytes_per_sec_min)
 }
 
 fn limits(config: &Config) -> Limits {

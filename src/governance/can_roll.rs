@@ -2,6 +2,8 @@
 //!
 //! Invariant: what nobody was asked is told as not known, never as fine.
 
+use std::fmt::Write as _;
+
 use contract::compat::{self, Bump};
 use semver::Version;
 use serde::Serialize;
@@ -53,15 +55,14 @@ pub fn judge(alias: &str, old: Option<&Revision>, new: &Revision, health: Option
         reasons: Vec::new(),
     }];
     checks.push(nodes(new, health));
-    match old.filter(|old| old.contract.version != contract.version) {
-        Some(old) => checks.extend([breaking(old, new), inputs(old, new)]),
-        None => {
-            let detail = match old {
-                Some(_) => format!("`{alias}` is there already"),
-                None => format!("`{alias}` points nowhere, so nobody depends on it"),
-            };
-            checks.push(Check { name: "breaking", result: Outcome::Pass, detail, reasons: Vec::new() });
-        }
+    if let Some(old) = old.filter(|old| old.contract.version != contract.version) {
+        checks.extend([breaking(old, new), inputs(old, new)]);
+    } else {
+        let detail = match old {
+            Some(_) => format!("`{alias}` is there already"),
+            None => format!("`{alias}` points nowhere, so nobody depends on it"),
+        };
+        checks.push(Check { name: "breaking", result: Outcome::Pass, detail, reasons: Vec::new() });
     }
     Verdict {
         app: contract.app_id.clone(),
@@ -177,10 +178,10 @@ impl Verdict {
                 Outcome::Fail => '×',
                 Outcome::Unknown => '?',
             };
-            text += &format!("\n  {sign} {:<9} {}", check.name, check.detail);
+            let _ = write!(text, "\n  {sign} {:<9} {}", check.name, check.detail);
             for reason in &check.reasons {
                 let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-                text += &format!("\n              {reason}");
+                let _ = write!(text, "\n              {reason}");
             }
         }
         text

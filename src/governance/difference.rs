@@ -110,7 +110,7 @@ impl Differences {
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         if let Some(comparison) = &self.contracts {
-            self.contract(comparison, &mut text);
+            Self::contract(comparison, &mut text);
         }
         section(&mut text, "definition", self.definition_lines());
         let value = |value: &Option<Value>| value.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string);
@@ -122,7 +122,7 @@ impl Differences {
         if text.is_empty() { "no difference in meaning\n".to_owned() } else { text }
     }
 
-    fn contract(&self, comparison: &Comparison, text: &mut String) {
+    fn contract(comparison: &Comparison, text: &mut String) {
         for (title, prefixes) in [
             ("inputs", &["input_", "example_"][..]),
             ("outputs", &["output_"][..]),

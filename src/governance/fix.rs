@@ -120,8 +120,8 @@ fn near(folder: &Path, text: &[u8], pointer: &str) -> Option<String> {
     let word = bare(word);
     let near = fault::closest(&word, bares.iter().map(String::as_str))?;
     let second = fault::closest(&word, bares.iter().map(String::as_str).filter(|name| *name != near));
-    let mut named = free().filter(|name| bare(name) == near);
-    let only = named.next().filter(|_| second.is_none() && named.next().is_none())?;
+    let mut nearest = free().filter(|name| bare(name) == near);
+    let only = nearest.next().filter(|_| second.is_none() && nearest.next().is_none())?;
     Some(only.to_owned())
 }
 

@@ -57,12 +57,11 @@ pub fn named(word: &str, root: &Path) -> Result<Named, Error> {
         let help = hint(app, apps.iter().map(String::as_str), "apps");
         return Err(Error::NoSuchThing(format!("there is no app `{app}` in {}; {help}", contracts.display())));
     }
-    let version = match version {
-        Some(version) => of_app(&folder, app, version)?,
-        None => {
-            let highest = versions(&folder).pop();
-            highest.ok_or_else(|| Error::NoSuchThing(format!("`{app}` has no version")))?
-        }
+    let version = if let Some(version) = version {
+        of_app(&folder, app, version)?
+    } else {
+        let highest = versions(&folder).pop();
+        highest.ok_or_else(|| Error::NoSuchThing(format!("`{app}` has no version")))?
     };
     Ok(Named { folder: folder.join(version.to_string()), app: folder })
 }

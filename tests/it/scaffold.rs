@@ -117,7 +117,9 @@ fn without_a_bump_the_next_version_goes_as_far_as_what_changed_needs() {
         let folder = registry();
         let (code, text, talk) = appserver(folder.path(), &[&words[..], &["--json"]].concat());
         let told: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{talk}"));
-        assert_eq!((code, &told["version"], &told["needed"]), (0, &version.into(), &needed), "{told:#}");
+        // The goldens of another definition are still the old one's, which is told as a fault.
+        let ends = if definition.is_some() { 100 } else { 0 };
+        assert_eq!((code, &told["version"], &told["needed"]), (ends, &version.into(), &needed), "{told:#}");
         let reasons: Vec<&str> =
             told["reasons"].as_array().unwrap().iter().map(|reason| reason["rule"].as_str().unwrap()).collect();
         assert!(reason.is_none_or(|reason| reasons.contains(&reason)), "{told:#}");
