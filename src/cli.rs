@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Flags, ProcessEnvironment, Settings};
+use crate::telemetry;
 
 mod alias;
 mod breaking;
@@ -141,6 +142,7 @@ impl From<Exit> for ExitCode {
 
 /// Runs the command, and tells what went wrong if it did.
 pub fn run(cli: Cli) -> Exit {
+    let _flushed = telemetry::Flushed;
     let Global { json, config } = cli.global;
     let outcome = match cli.command.unwrap_or_else(|| Command::Dev(dev::Args::default())) {
         Command::Dev(args) => dev::run(&args, config),

@@ -14,6 +14,7 @@ use crate::nodes::NodeView;
 use crate::nodes::node::State;
 use crate::registry::Registry;
 use crate::seats::{LaneView, View};
+use crate::telemetry;
 use crate::telemetry::metrics::{self as names, Scrape};
 use crate::vitals::{self, TaskState};
 
@@ -42,6 +43,7 @@ pub(super) fn text(admin: &Admin) -> String {
         scrape.gauge(&names::TASK_UP, &[&task.name], flag(task.state == TaskState::Running));
     }
     scrape.counter(&names::PANICS, &[], vitals::panics());
+    scrape.counter(&names::LOG_LINES_DROPPED, &[], telemetry::dropped_lines());
     scrape.process();
     // A metric is in one of the two, so the texts can stand one after the other.
     sources.metrics.text() + &scrape.text()

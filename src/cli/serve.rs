@@ -75,6 +75,7 @@ pub(super) async fn stop_on_signal(stop: CancellationToken) -> Exit {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        telemetry::flush();
         #[expect(clippy::exit, reason = "asked twice: whoever stops the process does not want to wait")]
         std::process::exit(i32::from(Exit::Interrupted as u8));
     });

@@ -126,6 +126,12 @@ table! {
     TASK_UP = gauge("appserver_task_up", &["task"], "1 while a task that lives as long as the gateway runs; 0 while it has fallen and waits for its next start, or stays down.");
     PANICS = counter("appserver_panics_total", &[], "Panics since the start. Anything but 0 is a defect of the gateway.");
 
+    LOG_LINES_DROPPED = counter(
+        "appserver_log_lines_dropped_total",
+        &[],
+        "Log lines that standard error took too slowly or not at all. No request waits for them."
+    );
+
     RATE_BUCKETS = gauge("appserver_rate_limit_buckets", &[], "Callers whose rate limit is not whole.");
     RATE_SHADOWED = counter("appserver_rate_limit_shadowed_total", &[], "Requests that a policy which is not in `shadow` would have refused.");
 }

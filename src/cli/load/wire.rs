@@ -150,6 +150,7 @@ impl Wire {
             .method(call.method.clone())
             .uri(format!("{}{}", self.prefix, call.target))
             .header(header::HOST, &self.authority)
+            // Without one the gateway takes a reader of descriptions for Hops.
             .header(header::ACCEPT, "application/json")
             .header(header::USER_AGENT, concat!("appserver-load/", env!("CARGO_PKG_VERSION")));
         if call.method == Method::POST {

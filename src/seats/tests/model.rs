@@ -38,6 +38,15 @@ fn weight(tenant: u8) -> u32 {
     1 + u32::from(tenant) % 3
 }
 
+fn an_ask(tenant: u8, lane: Lane, session: Option<u8>) -> Ask {
+    Ask {
+        tenant: tenant.to_string().into(),
+        lane,
+        session: session.map(|session| session.to_string().into()),
+        weight: NonZeroU32::new(weight(tenant)).unwrap(),
+    }
+}
+
 /// Who waits in a lane, as an ask finds it.
 struct Line(Vec<(Ticket, u8)>);
 
@@ -196,17 +205,11 @@ impl Model {
         });
         let older_ticket = older.map(|at| self.waiting[at].0);
         let had_room = self.has_room(lane);
-        let line = Line::of(
+        let places = Line::of(
             self.waiting.iter().filter(|(ticket, waiter)| waiter.lane == lane && Some(*ticket) != older_ticket),
         );
-        let is_full = line.0.len() >= self.caps.lane(lane).depth as usize;
-        let ask = Ask {
-            tenant: tenant.to_string().into(),
-            lane,
-            session: session.map(|session| session.to_string().into()),
-            weight: NonZeroU32::new(weight(tenant)).unwrap(),
-        };
-        let answer = self.schedule.ask(ask, until, self.now);
+        let is_full = places.0.len() >= self.caps.lane(lane).depth as usize;
+        let answer = self.schedule.ask(an_ask(tenant, lane, session), until, self.now);
         let mut fates = self.schedule.fates();
         if let Some(ticket) = older_ticket {
             assert_eq!(fates.remove(0), (ticket, Fate::Superseded));
@@ -218,7 +221,7 @@ impl Model {
             assert!(is_full && !had_room, "room was made where there was some");
             let newest_first = self.late && lane == Lane::Preview;
             assert_eq!(fate, if newest_first { Fate::Shed } else { Fate::Displaced });
-            line.check_displaced(ticket, tenant, newest_first);
+            places.check_displaced(ticket, tenant, newest_first);
             self.waiting.retain(|(other, _)| *other != ticket);
             self.gone += 1;
         }
@@ -252,7 +255,7 @@ impl Model {
                     Why::LaneFull => assert!(!had_room && self.caps.lane(lane).depth == 0),
                     Why::QueueFull => {
                         assert!(!had_room && is_full);
-                        line.check_full(tenant);
+                        places.check_full(tenant);
                     }
                     Why::WaitTooLong => assert!(patience == 0 || !had_room),
                     Why::NoSuchApp | Why::Superseded | Why::Expired | Why::Shed => panic!("not an answer: {refusal:?}"),
