@@ -43,8 +43,9 @@ impl Inputs {
 /// The value in the form that its binding's type and access give it.
 ///
 /// Integer: `3.0` becomes `3`, `3.5` is refused. Number: always a double, `-0` becomes `0`. Composite types are read
-/// member by member; a member that their type does not have is refused. Violations have pointers below `/<name>`.
-pub fn coerce(binding: &Binding, value: &Value) -> Result<Value, Vec<Violation>> {
+/// member by member; a member that their type does not have is refused. Violations have pointers below `/<name>`. Lists are
+/// rewritten where they lie, so that a large value is there once.
+pub fn coerce(binding: &Binding, value: Value) -> Result<Value, Vec<Violation>> {
     let mut coercion = Coercion { kind: binding.kind, violations: Vec::new() };
     let pointer = format!("/{}", crate::json::spans::escape(&binding.name));
     let coerced = match binding.access {
@@ -115,17 +116,17 @@ impl Coercion {
         None
     }
 
-    fn list(&mut self, value: &Value, pointer: &str) -> Option<Value> {
-        let Some(items) = value.as_array() else {
+    fn list(&mut self, value: Value, pointer: &str) -> Option<Value> {
+        let Value::Array(items) = value else {
             return self.refuse("type", pointer, format!("this must be a list of {}s", self.kind.word()));
         };
         let items: Vec<_> =
-            items.iter().enumerate().map(|(index, item)| self.item(item, &format!("{pointer}/{index}"))).collect();
+            items.into_iter().enumerate().map(|(index, item)| self.item(item, &format!("{pointer}/{index}"))).collect();
         items.into_iter().collect::<Option<Vec<_>>>().map(Value::Array)
     }
 
-    fn tree(&mut self, value: &Value, pointer: &str) -> Option<Value> {
-        let Some(branches) = value.as_object() else {
+    fn tree(&mut self, value: Value, pointer: &str) -> Option<Value> {
+        let Value::Object(branches) = value else {
             let message = format!(
                 "this must be a tree, an object from paths such as `{{0;1}}` to lists of {}s",
                 self.kind.word()
@@ -134,24 +135,24 @@ impl Coercion {
         };
         let mut tree = Map::new();
         for (path, branch) in branches {
-            let below = format!("{pointer}/{}", crate::json::spans::escape(path));
-            if !is_path(path) {
+            let below = format!("{pointer}/{}", crate::json::spans::escape(&path));
+            if !is_path(&path) {
                 self.refuse::<()>("path", &below, "the path of a branch is spelled like `{0;1}`");
             }
             if let Some(branch) = self.list(branch, &below) {
-                tree.insert(path.clone(), branch);
+                tree.insert(path, branch);
             }
         }
         Some(Value::Object(tree))
     }
 
-    fn item(&mut self, value: &Value, pointer: &str) -> Option<Value> {
+    fn item(&mut self, value: Value, pointer: &str) -> Option<Value> {
         match self.kind {
             Type::Number => self.number(value, pointer),
             Type::Integer => self.integer(value, pointer),
-            Type::Boolean if value.is_boolean() => Some(value.clone()),
+            Type::Boolean if value.is_boolean() => Some(value),
             Type::Boolean => self.refuse("type", pointer, "this must be true or false"),
-            Type::Text if value.is_string() => Some(value.clone()),
+            Type::Text if value.is_string() => Some(value),
             Type::Text => self.refuse("type", pointer, "this must be a text"),
             Type::Point | Type::Vector => self.triple(value, pointer),
             Type::Plane => self.plane(value, pointer),
@@ -171,11 +172,11 @@ impl Coercion {
         }
     }
 
-    fn number(&mut self, value: &Value, pointer: &str) -> Option<Value> {
+    fn number(&mut self, value: Value, pointer: &str) -> Option<Value> {
         let Value::Number(number) = value else {
             return self.refuse("type", pointer, "this must be a number");
         };
-        if beyond_safe(number) {
+        if beyond_safe(&number) {
             return self.refuse("number_range", pointer, format!("{number} has more digits than a double keeps"));
         }
         // Adding zero turns -0 into 0 and changes no other number.
@@ -186,7 +187,7 @@ impl Coercion {
         }
     }
 
-    fn integer(&mut self, value: &Value, pointer: &str) -> Option<Value> {
+    fn integer(&mut self, value: Value, pointer: &str) -> Option<Value> {
         let Value::Number(number) = value else {
             return self.refuse("type", pointer, "this must be a whole number");
         };
@@ -200,35 +201,39 @@ impl Coercion {
         }
     }
 
-    fn numbers(&mut self, value: &Value, pointer: &str, count: usize, form: &str) -> Option<Value> {
-        let Some(items) = value.as_array().filter(|items| items.len() == count) else {
-            return self.refuse("type", pointer, format!("this must be {count} numbers, {form}"));
+    fn numbers(&mut self, value: Value, pointer: &str, count: usize, form: &str) -> Option<Value> {
+        let items = match value {
+            Value::Array(items) if items.len() == count => items,
+            _ => return self.refuse("type", pointer, format!("this must be {count} numbers, {form}")),
         };
-        let items: Vec<_> =
-            items.iter().enumerate().map(|(index, item)| self.number(item, &format!("{pointer}/{index}"))).collect();
+        let items: Vec<_> = items
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| self.number(item, &format!("{pointer}/{index}")))
+            .collect();
         items.into_iter().collect::<Option<Vec<_>>>().map(Value::Array)
     }
 
-    fn triple(&mut self, value: &Value, pointer: &str) -> Option<Value> {
+    fn triple(&mut self, value: Value, pointer: &str) -> Option<Value> {
         self.numbers(value, pointer, 3, "[x, y, z]")
     }
 
-    fn pair(&mut self, value: &Value, pointer: &str) -> Option<Value> {
+    fn pair(&mut self, value: Value, pointer: &str) -> Option<Value> {
         self.numbers(value, pointer, 2, "[from, to]")
     }
 
-    fn plane(&mut self, value: &Value, pointer: &str) -> Option<Value> {
+    fn plane(&mut self, value: Value, pointer: &str) -> Option<Value> {
         self.members(value, pointer, &[("origin", Self::triple), ("x_axis", Self::triple), ("y_axis", Self::triple)])
     }
 
     /// An object of exactly these members.
-    fn members(&mut self, value: &Value, pointer: &str, members: &[(&str, Read)]) -> Option<Value> {
+    fn members(&mut self, value: Value, pointer: &str, members: &[(&str, Read)]) -> Option<Value> {
         let names: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
-        let object = self.exactly(value, pointer, &names)?;
+        let mut object = self.exactly(value, pointer, &names)?;
         let read: Vec<_> = members
             .iter()
             .map(|(name, read)| {
-                let value = read(self, object.get(*name)?, &format!("{pointer}/{name}"))?;
+                let value = read(self, object.remove(*name)?, &format!("{pointer}/{name}"))?;
                 Some(((*name).to_owned(), value))
             })
             .collect();
@@ -236,8 +241,8 @@ impl Coercion {
     }
 
     /// The object at `pointer`, if it has all of these members and no other.
-    fn exactly<'v>(&mut self, value: &'v Value, pointer: &str, names: &[&str]) -> Option<&'v Map<String, Value>> {
-        let Some(object) = value.as_object() else {
+    fn exactly(&mut self, value: Value, pointer: &str, names: &[&str]) -> Option<Map<String, Value>> {
+        let Value::Object(object) = value else {
             let message = format!("this must be an object with {}", crate::fault::listed(names.iter().copied()));
             return self.refuse("type", pointer, message);
         };
@@ -251,15 +256,15 @@ impl Coercion {
     }
 
     /// Geometry in Rhino's JSON form: three version numbers and base64.
-    fn rhino(&mut self, value: &Value, pointer: &str) -> Option<Value> {
-        let object = self.exactly(value, pointer, &RHINO_MEMBERS)?;
+    fn rhino(&mut self, value: Value, pointer: &str) -> Option<Value> {
+        let mut object = self.exactly(value, pointer, &RHINO_MEMBERS)?;
         let mut geometry = Map::new();
         for name in RHINO_MEMBERS {
-            let (below, member) = (format!("{pointer}/{name}"), object.get(name)?);
+            let (below, member) = (format!("{pointer}/{name}"), object.remove(name)?);
             let member = if name == "data" {
-                match member.as_str().filter(|text| is_base64(text)) {
-                    Some(text) => Value::String(text.to_owned()),
-                    None => return self.refuse("type", &below, "this must be base64"),
+                match member {
+                    Value::String(text) if is_base64(&text) => Value::String(text),
+                    _ => return self.refuse("type", &below, "this must be base64"),
                 }
             } else {
                 self.integer(member, &below)?
@@ -271,7 +276,7 @@ impl Coercion {
 }
 
 /// Reads one member of a composite type.
-type Read = fn(&mut Coercion, &Value, &str) -> Option<Value>;
+type Read = fn(&mut Coercion, Value, &str) -> Option<Value>;
 
 /// An integer spelled without point or exponent whose digits a double would not keep.
 fn beyond_safe(number: &Number) -> bool {

@@ -15,19 +15,20 @@ pub(crate) fn inputs(
     schema: &Schema,
     defaults: &Defaults,
     bindings: &[Binding],
-    inputs: &Value,
+    inputs: Value,
 ) -> Result<Inputs, Vec<Violation>> {
-    let Value::Object(given) = inputs else {
+    let Value::Object(mut filled) = inputs else {
         return Err(vec![Violation::new("", "type", "the inputs must be an object of values by name")]);
     };
-    let mut violations = unknown(bindings, given.keys(), Subject::Inputs);
-    let mut filled = given.clone();
+    let mut violations = unknown(bindings, filled.keys(), Subject::Inputs);
     defaults.fill(&mut filled);
-    let filled = Value::Object(filled);
+    let mut filled = Value::Object(filled);
     violations.extend(schema.check(&filled));
     let mut values = Map::new();
     for binding in bindings {
-        match filled.get(&binding.name).map(|value| canonical::coerce(binding, value)) {
+        // Each is there once: as it came, or coerced.
+        let given = filled.get_mut(&binding.name).map(Value::take);
+        match given.map(|value| canonical::coerce(binding, value)) {
             Some(Ok(value)) => {
                 values.insert(binding.name.clone(), value);
             }

@@ -103,6 +103,14 @@ impl Described {
     /// # Errors
     /// As there.
     pub fn check_inputs(&self, inputs: &Value) -> Result<Inputs, Vec<Violation>> {
+        self.take_inputs(inputs.clone())
+    }
+
+    /// As [`check_inputs`](Self::check_inputs), and turns the very values into those that are returned: large ones are there once.
+    ///
+    /// # Errors
+    /// As [`check_inputs`](Self::check_inputs).
+    pub fn take_inputs(&self, inputs: Value) -> Result<Inputs, Vec<Violation>> {
         check::inputs(&self.inputs, &self.defaults, &self.bindings.inputs, inputs)
     }
 }

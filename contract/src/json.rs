@@ -3,6 +3,7 @@
 //! No tree larger than the [`Limits`] ever exists, no member is silently lost to a second one of its name, and
 //! the error says where.
 
+mod lengths;
 pub mod spans;
 
 use std::cell::{Cell, RefCell};
@@ -13,14 +14,18 @@ use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use crate::fault::Position;
+use lengths::Lengths;
 
-/// What a JSON text may cost. A tree costs up to 93 bytes of memory per byte of text, so text alone is no bound.
+/// What a JSON text may cost. An object of one member takes 93 times its text in memory, so text alone is no bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Length of the text.
     pub bytes: usize,
-    /// Values in the tree. An object with members counts as ten more: the map behind it takes that much memory.
+    /// Values in the tree.
     pub nodes: usize,
+    /// Bytes of memory that a tree of more than [`SMALL`] bytes may take for each byte of its text. Lists of numbers, texts or lists
+    /// take 16 at most.
+    pub growth: usize,
     /// Containers within containers; 127 at most, whatever is asked for.
     pub depth: usize,
     /// Members of one object.
@@ -62,6 +67,8 @@ pub enum ErrorKind {
     TooDeep(usize),
     #[error("more than {0} values")]
     TooManyValues(usize),
+    #[error("objects that take more than {0} bytes of memory; lists take less")]
+    TooMuchMemory(usize),
     #[error("more than {0} members in one object")]
     TooManyKeys(usize),
     #[error("a string of {0} bytes, {1} are allowed")]
@@ -79,7 +86,10 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Value, Error> {
         return Err(Error::at(bytes, 0, ErrorKind::ByteOrderMark));
     }
     let text = str::from_utf8(bytes).map_err(|error| Error::at(bytes, error.valid_up_to(), ErrorKind::NotUtf8))?;
-    let budget = Budget { limits, nodes: Cell::new(0), refused: RefCell::new(None) };
+    let memory = bytes.len().saturating_mul(limits.growth).max(SMALL);
+    let lengths = RefCell::new(Lengths::of(bytes, limits.depth));
+    let budget =
+        Budget { limits, memory, nodes: Cell::new(0), taken: Cell::new(0), lengths, refused: RefCell::new(None) };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Tree { budget: &budget, depth: 0 }
         .deserialize(&mut deserializer)
@@ -92,13 +102,23 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Value, Error> {
     Ok(value)
 }
 
-/// What an object with a member costs beside its members: the smallest map node holds eleven of them.
-const OBJECT: usize = 10;
+/// Bytes of memory that every tree may take, however short its text.
+pub const SMALL: usize = 4 << 20;
+/// What one value takes where it lies in a list.
+const VALUE: usize = size_of::<Value>();
+/// What an object takes for each [`NODE_FILL`] members and for what is left over: the nodes of the map have room for eleven, and
+/// those that were filled in order are half full.
+const NODE: usize = 11 * (size_of::<String>() + VALUE) + 16;
+const NODE_FILL: usize = 6;
 
 /// What is left to spend, and why the last visitor gave up: serde carries only text in its errors.
 struct Budget<'l> {
     limits: &'l Limits,
+    /// Bytes that the tree may take.
+    memory: usize,
     nodes: Cell<usize>,
+    taken: Cell<usize>,
+    lengths: RefCell<Lengths>,
     refused: RefCell<Option<ErrorKind>>,
 }
 
@@ -114,13 +134,22 @@ struct Tree<'b> {
 impl Limits {
     /// For the files of a version folder, which an operator wrote.
     pub const FILE: Self =
-        Self { bytes: 4 << 20, nodes: 200_000, depth: 64, keys_per_object: 2_000, string_bytes: 1 << 20 };
+        Self { bytes: 4 << 20, nodes: 200_000, growth: 32, depth: 64, keys_per_object: 2_000, string_bytes: 1 << 20 };
 }
 
 impl Default for Limits {
-    /// For requests: flat objects of numbers, points and at most some geometry.
+    /// For requests: flat objects of numbers, points and at most some geometry. The length of a body is bounded where it is read, by
+    /// the contract; geometry is one long text.
     fn default() -> Self {
-        Self { bytes: 1 << 20, nodes: 200_000, depth: 32, keys_per_object: 1_000, string_bytes: 1 << 20 }
+        let unbounded = usize::MAX;
+        Self {
+            bytes: unbounded,
+            nodes: 1_000_000,
+            growth: 16,
+            depth: 32,
+            keys_per_object: 1_000,
+            string_bytes: unbounded,
+        }
     }
 }
 
@@ -162,10 +191,23 @@ impl Budget<'_> {
         error
     }
 
-    fn spend<E: de::Error>(&self, nodes: usize) -> Result<(), E> {
-        self.nodes.set(self.nodes.get() + nodes);
+    fn count<E: de::Error>(&self) -> Result<(), E> {
+        self.nodes.set(self.nodes.get() + 1);
         let over = self.nodes.get() > self.limits.nodes;
         if over { Err(self.refuse(ErrorKind::TooManyValues(self.limits.nodes))) } else { Ok(()) }
+    }
+
+    fn spend<E: de::Error>(&self, bytes: usize) -> Result<(), E> {
+        self.taken.set(self.taken.get().saturating_add(bytes));
+        let over = self.taken.get() > self.memory;
+        if over { Err(self.refuse(ErrorKind::TooMuchMemory(self.memory))) } else { Ok(()) }
+    }
+
+    /// Room for the list that begins now. What the text only pretends to hold is refused as its items are missed, and memory that
+    /// nothing was written to costs nothing.
+    fn list(&self) -> Vec<Value> {
+        let length = self.lengths.borrow_mut().next();
+        Vec::with_capacity(length.min(self.limits.nodes.saturating_sub(self.nodes.get())))
     }
 
     fn check_string<E: de::Error>(&self, text: &str) -> Result<(), E> {
@@ -207,7 +249,7 @@ impl<'de> DeserializeSeed<'de> for Tree<'_> {
     type Value = Value;
 
     fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        self.budget.spend(1)?;
+        self.budget.count()?;
         deserializer.deserialize_any(self)
     }
 }
@@ -256,8 +298,9 @@ impl<'de> Visitor<'de> for Tree<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let item = self.deeper()?;
-        let mut list = Vec::new();
+        let mut list = self.budget.list();
         while let Some(value) = items.next_element_seed(item)? {
+            self.budget.spend(VALUE)?;
             list.push(value);
         }
         Ok(Value::Array(list))
@@ -270,8 +313,8 @@ impl<'de> Visitor<'de> for Tree<'_> {
             if object.contains_key(&key) {
                 return Err(self.budget.refuse(ErrorKind::DuplicateKey(key)));
             }
-            if object.is_empty() {
-                self.budget.spend(OBJECT)?;
+            if object.len().is_multiple_of(NODE_FILL) {
+                self.budget.spend(NODE)?;
             }
             if object.len() == self.budget.limits.keys_per_object {
                 return Err(self.budget.refuse(ErrorKind::TooManyKeys(object.len())));

@@ -17,9 +17,11 @@ pub mod folder;
 pub mod json;
 mod load;
 pub mod manifest;
+pub mod packed;
 pub mod plugins;
 pub mod policy;
 pub mod schema;
+mod shared;
 pub mod source;
 
 use std::path::Path;
@@ -40,6 +42,7 @@ use defaults::Defaults;
 use definition::Definition;
 use examples::Examples;
 use manifest::Manifest;
+use packed::Packed;
 use plugins::Plugins;
 use schema::Schema;
 
@@ -55,11 +58,11 @@ pub struct Contract {
     /// See [`Plugins::requires_hash`].
     pub requires_plugins_hash: Digest,
     /// The Grasshopper file.
-    pub definition_bytes: Arc<[u8]>,
+    pub definition_bytes: Arc<Packed>,
     /// The SHA-256 of the Grasshopper file.
     pub definition_digest: Digest,
     /// What compute sees in the Grasshopper file.
-    pub definition: Definition,
+    pub definition: Arc<Definition>,
     pub inputs_schema: Arc<Value>,
     pub outputs_schema: Arc<Value>,
     pub examples: Examples,
@@ -91,6 +94,14 @@ impl Contract {
     /// # Errors
     /// All violations, at most [`schema::VIOLATIONS`], with pointers relative to `inputs`, sorted by pointer.
     pub fn check_inputs(&self, inputs: &Value) -> Result<Inputs, Vec<Violation>> {
+        self.take_inputs(inputs.clone())
+    }
+
+    /// As [`check_inputs`](Self::check_inputs), and turns the very values into those that are returned: large ones are there once.
+    ///
+    /// # Errors
+    /// As [`check_inputs`](Self::check_inputs).
+    pub fn take_inputs(&self, inputs: Value) -> Result<Inputs, Vec<Violation>> {
         check::inputs(&self.inputs, &self.defaults, &self.bindings.inputs, inputs)
     }
 

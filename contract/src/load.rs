@@ -5,6 +5,7 @@
 
 mod cross;
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,8 +18,10 @@ use crate::examples::{Counterexample, Example, Examples};
 use crate::fault::{self, Fault, Position};
 use crate::folder::Folder;
 use crate::manifest::Manifest;
+use crate::packed::Packed;
 use crate::plugins::Plugins;
 use crate::schema::{Schema, Subject};
+use crate::shared::Shared;
 use crate::source::Source;
 use crate::{Contract, Digest};
 
@@ -39,10 +42,14 @@ pub(crate) struct Parts<'f> {
     pub(crate) plugins: Part<'f, Plugins>,
     pub(crate) inputs: Part<'f, Arc<Schema>>,
     pub(crate) outputs: Part<'f, Arc<Schema>>,
-    pub(crate) definition: Option<Definition>,
+    pub(crate) definition: Option<Arc<Definition>>,
     pub(crate) valid: Vec<Part<'f, Example>>,
     pub(crate) invalid: Vec<Part<'f, Counterexample>>,
 }
+
+/// By the bytes of the file.
+static DEFINITIONS: Shared<Digest, Definition> = Shared::new();
+static PACKED: Shared<Digest, Packed> = Shared::new();
 
 /// See [`Contract::of`].
 pub(crate) fn contract(folder: &Folder) -> Result<Contract, Vec<Fault>> {
@@ -70,9 +77,9 @@ fn assemble(folder: &Folder, parts: &mut Parts<'_>) -> Option<Contract> {
     let mut bindings = parts.bindings.read.take()?;
     bindings.inputs.sort_by_key(|binding| order(&inputs, &binding.name));
     bindings.outputs.sort_by_key(|binding| order(&outputs, &binding.name));
-    let definition_bytes = Arc::clone(folder.files.get(&manifest.file)?);
-    let known = folder.digests.get(&manifest.file).copied();
-    let definition_digest = known.unwrap_or_else(|| Digest::of(&definition_bytes));
+    let bytes = folder.files.get(&manifest.file)?;
+    let definition_digest = digest_of(folder, &manifest.file, bytes);
+    let Ok(definition_bytes) = PACKED.get(definition_digest, || Ok::<_, Infallible>(Packed::new(bytes)));
     let examples = Examples {
         valid: parts.valid.drain(..).filter_map(|part| part.read).collect(),
         invalid: parts.invalid.drain(..).filter_map(|part| part.read).collect(),
@@ -95,6 +102,11 @@ fn assemble(folder: &Folder, parts: &mut Parts<'_>) -> Option<Contract> {
         inputs,
         outputs,
     })
+}
+
+/// The digest of a file, which was mostly computed when the folder was read.
+fn digest_of(folder: &Folder, file: &str, bytes: &[u8]) -> Digest {
+    folder.digests.get(file).copied().unwrap_or_else(|| Digest::of(bytes))
 }
 
 /// The `x-order` of a member; those without one come last.
@@ -154,7 +166,7 @@ impl<'f> Loader<'f> {
         Part { source: Some(source), read }
     }
 
-    fn definition(&mut self, manifest: &Manifest, source: &Source<'_>) -> Option<Definition> {
+    fn definition(&mut self, manifest: &Manifest, source: &Source<'_>) -> Option<Arc<Definition>> {
         let file = manifest.file.as_str();
         let Some(bytes) = self.folder.files.get(file) else {
             let is_definition = |name: &&str| {
@@ -170,7 +182,8 @@ impl<'f> Loader<'f> {
                 .push(source.fault("definition_missing", "/file", format!("there is no file `{file}`")).help(help));
             return None;
         };
-        match Definition::read(bytes, &Limits::default()) {
+        let digest = digest_of(self.folder, file, bytes);
+        match DEFINITIONS.get(digest, || Definition::read(bytes, &Limits::default())) {
             Ok(definition) => Some(definition),
             Err(error) => {
                 let at = match error.at {

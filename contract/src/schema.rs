@@ -4,7 +4,6 @@
 //! time. `lint` refuses every schema of which this does not hold.
 
 mod lint;
-mod shared;
 mod words;
 
 use std::collections::BTreeMap;
@@ -18,8 +17,10 @@ use serde_json::Value;
 #[cfg(test)]
 pub(crate) use self::lint::FORMATS;
 use self::lint::Resolve as _;
+use crate::digest::Digest;
 use crate::fault::{self, Fault};
 use crate::json::spans::escape;
+use crate::shared::Shared;
 use crate::source::Source;
 
 /// What is wrong with a value, by JSON pointer.
@@ -159,6 +160,17 @@ fn pattern_error(pattern: &str) -> Option<String> {
 // === impl Schema ===
 
 impl Schema {
+    /// The schema that was made of these bytes, or what `compile` makes of them.
+    pub(crate) fn shared<E>(
+        bytes: &[u8],
+        subject: Subject,
+        compile: impl FnOnce() -> Result<Self, E>,
+    ) -> Result<Arc<Self>, E> {
+        // An unknown member is called otherwise by each subject.
+        static KNOWN: Shared<(Digest, Subject), Schema> = Shared::new();
+        KNOWN.get((Digest::of(bytes), subject), compile)
+    }
+
     /// Compiles a schema that keeps the rules of `lint`; the violations have pointers into the schema.
     pub fn compile(document: Value, subject: Subject) -> Result<Self, Vec<Violation>> {
         let anchors = lint::lint(&document)?;

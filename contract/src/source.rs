@@ -37,6 +37,7 @@ impl<'f> Source<'f> {
                     json::ErrorKind::TooLong(..)
                     | json::ErrorKind::TooDeep(_)
                     | json::ErrorKind::TooManyValues(_)
+                    | json::ErrorKind::TooMuchMemory(_)
                     | json::ErrorKind::TooManyKeys(_)
                     | json::ErrorKind::LongString(..) => "json_limit",
                 };

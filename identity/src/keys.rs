@@ -18,7 +18,8 @@ use crate::token::Token;
 const KEYS_MAX: usize = 64;
 /// NIST SP 800-131A; aws-lc takes none above the second figure.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
-const LIMITS: Limits = Limits { bytes: 1 << 20, nodes: 20_000, depth: 8, keys_per_object: 64, string_bytes: 64 << 10 };
+const LIMITS: Limits =
+    Limits { bytes: 1 << 20, nodes: 20_000, growth: 16, depth: 8, keys_per_object: 64, string_bytes: 64 << 10 };
 
 /// What an issuer published.
 #[derive(Debug)]

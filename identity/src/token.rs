@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 const BYTES_MAX: usize = 8192;
 const KID_BYTES_MAX: usize = 256;
 const LIMITS: Limits =
-    Limits { bytes: BYTES_MAX, nodes: 2048, depth: 16, keys_per_object: 256, string_bytes: BYTES_MAX };
+    Limits { bytes: BYTES_MAX, nodes: 2048, growth: 16, depth: 16, keys_per_object: 256, string_bytes: BYTES_MAX };
 
 /// Members of a header that would change how the token is read, or bring a key along.
 const SPECIAL: [&str; 11] = ["crit", "b64", "zip", "enc", "cty", "jwk", "jku", "x5u", "x5c", "epk", "p2c"];

@@ -86,7 +86,7 @@ impl Thing {
     fn definition(&self) -> anyhow::Result<Archive> {
         match self {
             Self::File(archive) => Ok(archive.clone()),
-            Self::Version(version) => Ok(difference::definition(&version.contract.definition_bytes)?),
+            Self::Version(version) => Ok(difference::definition(&version.contract.definition_bytes.bytes())?),
         }
     }
 }

@@ -28,7 +28,14 @@ pub(super) struct Index {
     by_pointer: HashMap<Arc<str>, Target>,
     by_content: HashMap<Digest, Target>,
     /// By the digest of the file.
-    pointers: HashMap<Digest, Arc<str>>,
+    files: HashMap<Digest, File>,
+}
+
+/// What is computed of a file, once.
+#[derive(Debug, Clone)]
+struct File {
+    pointer: Arc<str>,
+    content: Digest,
 }
 
 // === impl Published ===
@@ -61,11 +68,11 @@ impl Index {
                 by_content: true,
             };
             let digest = contract.definition_digest;
-            let pointer = known.pointers.get(&digest).cloned();
-            let pointer = pointer.unwrap_or_else(|| algo_and_pointer(&contract.definition_bytes).1.into());
-            index.by_pointer.insert(Arc::clone(&pointer), target.clone());
-            index.by_content.insert(content(&contract.definition_bytes), target);
-            index.pointers.insert(digest, pointer);
+            let file = known.files.get(&digest).or_else(|| index.files.get(&digest)).cloned();
+            let file = file.unwrap_or_else(|| File::of(&contract.definition_bytes.bytes()));
+            index.by_pointer.insert(Arc::clone(&file.pointer), target.clone());
+            index.by_content.insert(file.content, target);
+            index.files.insert(digest, file);
         }
         index
     }
@@ -83,7 +90,15 @@ impl Index {
 
     /// The key that nodes give a published file.
     pub(super) fn pointer(&self, definition_digest: &Digest) -> &str {
-        self.pointers.get(definition_digest).map_or("", |pointer| pointer)
+        self.files.get(definition_digest).map_or("", |file| &file.pointer)
+    }
+}
+
+// === impl File ===
+
+impl File {
+    fn of(bytes: &[u8]) -> Self {
+        Self { pointer: algo_and_pointer(bytes).1.into(), content: content(bytes) }
     }
 }
 

@@ -7,10 +7,6 @@ use serde_json::{Map, Value};
 
 use crate::gateway::Error;
 
-/// A definition in base64 is one long text, and bodies are bounded before they are parsed.
-const LIMITS: json::Limits =
-    json::Limits { bytes: usize::MAX, nodes: 200_000, depth: 32, keys_per_object: 1_000, string_bytes: usize::MAX };
-
 /// A solve or a description that is asked for.
 #[derive(Debug)]
 pub(super) struct Question {
@@ -47,7 +43,7 @@ impl Question {
     /// Reads a body. A list around it is taken off, as Rhino.Compute does.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Error> {
         let bad = |message: String| Error::BadJson { message };
-        let value = json::parse(bytes, &LIMITS).map_err(|error| bad(error.to_string()))?;
+        let value = json::parse(bytes, &json::Limits::default()).map_err(|error| bad(error.to_string()))?;
         let mut value = value;
         if let Value::Array(items) = &mut value
             && items.len() == 1

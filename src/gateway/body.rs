@@ -21,6 +21,8 @@ use super::stage::{Authorized, Body, BoxFuture, Reply};
 
 /// One permit stands for this many bytes: 64 GiB then fit a permit count of 32 bits, and small bodies stay cheap.
 const BYTES_PER_PERMIT: u64 = 1024;
+/// Of a body that says its size, so much is allocated at once and not while it grows; more is believed when it comes.
+const FIRST_BYTES_MAX: u64 = 1 << 20;
 
 /// How much of bodies the gateway takes.
 #[derive(Debug, Clone)]
@@ -113,7 +115,9 @@ impl Bounds {
         // A body of unknown size may grow to its limit, so that is what it takes of the budget.
         let expected = size.exact().unwrap_or(limit);
         let in_flight = self.reserve(expected)?;
-        Ok((self.read(body, limit).await?, in_flight))
+        let exact = size.exact().unwrap_or(0).min(FIRST_BYTES_MAX);
+        let bytes = BytesMut::with_capacity(usize::try_from(exact).unwrap_or(0));
+        Ok((self.read(body, limit, bytes).await?, in_flight))
     }
 
     fn limit(&self, authorized: &Authorized) -> u64 {
@@ -131,9 +135,8 @@ impl Bounds {
             .map_err(|_full| Error::Overloaded { retry_after: Duration::from_secs(1) })
     }
 
-    async fn read(&self, mut body: Body, limit: u64) -> Result<Bytes, Error> {
+    async fn read(&self, mut body: Body, limit: u64, mut bytes: BytesMut) -> Result<Bytes, Error> {
         let begin = Instant::now();
-        let mut bytes = BytesMut::new();
         loop {
             let earned = Duration::from_millis(bytes.len() as u64 * 1000 / u64::from(self.rate_min));
             let frame = tokio::time::timeout_at(begin + self.grace + earned, body.frame());
@@ -165,7 +168,8 @@ impl Received {
         self.authorized.take_dialect()
     }
 
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+    /// Takes the body out, once; its share of the budget stays with the request.
+    pub fn take_bytes(&mut self) -> Bytes {
+        std::mem::take(&mut self.bytes)
     }
 }

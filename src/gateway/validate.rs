@@ -81,7 +81,7 @@ where
         Box::pin(async move {
             let mut received = received;
             let mut dialect = received.take_dialect();
-            let solve = validate(&received, dialect.as_deref_mut())?;
+            let solve = validate(&mut received, dialect.as_deref_mut())?;
             let conditions = answer::Conditions::of(received.authorized());
             drop(received);
             let served = inner.oneshot(solve.clone()).await?;
@@ -90,14 +90,14 @@ where
     }
 }
 
-fn validate(received: &Received, dialect: Option<&mut (dyn Dialect + 'static)>) -> Result<Solve, Error> {
-    let authorized = received.authorized();
-    let contract = authorized.contract();
+fn validate(received: &mut Received, dialect: Option<&mut (dyn Dialect + 'static)>) -> Result<Solve, Error> {
     let inputs = match dialect {
-        Some(dialect) => dialect.inputs(contract)?,
+        Some(dialect) => dialect.inputs(received.authorized().contract())?,
         None => own_inputs(received)?,
     };
-    let inputs = contract.check_inputs(&inputs).map_err(|violations| Error::InvalidInputs {
+    let authorized = received.authorized();
+    let contract = authorized.contract();
+    let inputs = contract.take_inputs(inputs).map_err(|violations| Error::InvalidInputs {
         definition: contract.manifest.definition.clone(),
         version: contract.version.to_string(),
         violations,
@@ -117,10 +117,12 @@ fn validate(received: &Received, dialect: Option<&mut (dyn Dialect + 'static)>) 
 }
 
 /// The inputs of a body of our own.
-fn own_inputs(received: &Received) -> Result<Value, Error> {
+fn own_inputs(received: &mut Received) -> Result<Value, Error> {
     let bad_json = |message: String| Error::BadJson { message };
-    let parsed =
-        json::parse(received.bytes(), &json::Limits::default()).map_err(|error| bad_json(error.to_string()))?;
+    // The text ends here, before its values are checked.
+    let bytes = received.take_bytes();
+    let parsed = json::parse(&bytes, &json::Limits::default()).map_err(|error| bad_json(error.to_string()))?;
+    drop(bytes);
     let Value::Object(mut body) = parsed else { return Err(bad_json("a solve is an object".to_owned())) };
     check_members(&body, received.authorized())?;
     Ok(body.remove("inputs").unwrap_or_else(|| Value::Object(Map::new())))

@@ -37,7 +37,7 @@ pub fn definition(bytes: &[u8]) -> Result<Archive, ReadError> {
 
 /// Compares two versions, and the policies beside them where both lie in apps' folders.
 pub fn between(old: &Revision, new: &Revision) -> Result<Differences, ReadError> {
-    let [was, is] = [old, new].map(|revision| definition(&revision.contract.definition_bytes));
+    let [was, is] = [old, new].map(|revision| definition(&revision.contract.definition_bytes.bytes()));
     let policies = [old, new].map(|revision| policy(&revision.base));
     let mut policy = Vec::new();
     if let [Some(was), Some(is)] = &policies {

@@ -3,19 +3,19 @@
 //! Invariant: what is interpreted, hashed and kept is one reading of the same bytes.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::{fmt, fs};
 
 use contract::{Digest, Fault};
 use sha2::{Digest as _, Sha256};
 
 use super::held::{self, Thing};
 use super::plan::Place;
-use super::scan::{self, Error, Resolved};
+use super::scan::{self, Error, Read, Resolved, Walk};
 use super::store::Store;
 
 /// What one look found.
@@ -45,8 +45,35 @@ pub(super) struct Meaning {
     pub(super) unkept: Option<String>,
 }
 
+/// Where the registry lies. There is one such place; what file systems answer on a bad day is put in front of it by tests.
+pub(super) trait Disk: fmt::Debug + Send + Sync {
+    fn resolve(&self, root: &Path) -> Result<Resolved, Error> {
+        Resolved::of(root)
+    }
+
+    fn walk(&self, resolved: &Resolved) -> Result<Walk, Error> {
+        resolved.walk()
+    }
+
+    fn read(&self, place: &Place, root: &Path, path: &Path) -> Read {
+        scan::read(place, root, path)
+    }
+
+    /// Fails if the links lead elsewhere by now: what was read may then be of two registries.
+    fn confirm(&self, resolved: &Resolved, root: &Path) -> Result<(), Error> {
+        if self.resolve(root)? == *resolved { Ok(()) } else { Err(Error::Moved) }
+    }
+}
+
+/// The file system itself.
+#[derive(Debug)]
+pub(super) struct Files;
+
+impl Disk for Files {}
+
 /// How to look.
 pub(super) struct Eyes<'a> {
+    pub(super) disk: &'a dyn Disk,
     pub(super) root: &'a Path,
     /// The digest that need not be read again while the marks of a place are these.
     pub(super) known: &'a (dyn Fn(&Place, Option<Digest>) -> Option<Digest> + Sync),
@@ -61,24 +88,12 @@ pub(super) struct Eyes<'a> {
 impl Eyes<'_> {
     /// Blocks for as long as it takes to read what is there.
     pub(super) fn look(&self) -> Result<Look, Error> {
-        let resolved = Resolved::of(self.root)?;
-        let walk = resolved.walk()?;
+        let resolved = self.disk.resolve(self.root)?;
+        let walk = self.disk.walk(&resolved)?;
         let places: Vec<(Place, PathBuf)> = walk.places.into_iter().collect();
-        let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-        let work = || {
-            while let Some((place, path)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let sight = self.sight(place, &resolved.root, path);
-                found.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone(), sight);
-            }
-        };
-        thread::scope(|scope| {
-            for _ in 1..self.threads.min(places.len()) {
-                scope.spawn(work);
-            }
-            work();
-        });
-        resolved.confirm(self.root)?;
-        let sights = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let sight = |(place, path): &(Place, PathBuf)| (place.clone(), self.sight(place, &resolved.root, path));
+        let sights = on_threads(self.threads, &places, sight).into_iter().collect();
+        self.disk.confirm(&resolved, self.root)?;
         Ok(Look { resolved, sights, strays: walk.strays })
     }
 
@@ -88,7 +103,7 @@ impl Eyes<'_> {
         if let Some(digest) = (self.known)(place, marks) {
             return Sight { digest, marks, meaning: None };
         }
-        let read = scan::read(place, root, path);
+        let read = self.disk.read(place, root, path);
         let meaning = (self.wanted)(place, read.digest).then(|| {
             let thing = held::interpret(place, &read);
             let kept = match (self.store, &thing, &read.content) {
@@ -99,6 +114,30 @@ impl Eyes<'_> {
         });
         Sight { digest: read.digest, marks, meaning }
     }
+}
+
+/// What `work` makes of each item, in no order.
+pub(super) fn on_threads<T: Sync, R: Send>(threads: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let (next, made) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(items.len())));
+    let run = || {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = work(item);
+            made.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads.min(items.len()) {
+            scope.spawn(run);
+        }
+        run();
+    });
+    made.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Threads that read a whole registry. Later looks leave the processors to requests.
+pub(super) fn start_threads() -> usize {
+    const MOST: usize = 8;
+    thread::available_parallelism().map_or(1, usize::from).min(MOST)
 }
 
 /// Entries below one place that are looked at; a place that has more is read each time.

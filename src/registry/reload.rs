@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::assemble::{Around, Assembled, HeldAlias, assemble};
 use super::events::{Draft, Kind};
 use super::held::Held;
-use super::look::{Eyes, Look};
+use super::look::{Disk, Eyes, Files, Look, start_threads};
 use super::plan::{Listing, Place, Plan, Settling, Step, plan};
 use super::scan::Resolved;
 use super::snapshot::Snapshot;
@@ -66,6 +66,8 @@ pub struct Reloader {
     last: Option<Look>,
     held_aliases: Vec<HeldAlias>,
     store: Option<Store>,
+    /// Where it looks.
+    pub(super) disk: Arc<dyn Disk>,
     /// Looks in a row that failed.
     failures: u32,
     /// Whether the last look ended in a panic: it is not over before a whole one has gone well.
@@ -100,8 +102,6 @@ const FAILURES: u32 = 3;
 const RETRY: Duration = Duration::from_millis(200);
 /// How long hints gather: copying one file tells of several changes.
 const GATHER: Duration = Duration::from_millis(100);
-/// Threads that read the registry at the start. Later ones leave the processors to requests.
-const START_THREADS: usize = 8;
 
 // === impl Options ===
 
@@ -145,6 +145,7 @@ impl Reloader {
             last: None,
             held_aliases: Vec::new(),
             store,
+            disk: Arc::new(Files),
             failures: 0,
             panicked: false,
         };
@@ -241,10 +242,10 @@ impl Reloader {
         };
         let threads = match self.last {
             Some(_) => 1,
-            None => std::thread::available_parallelism().map_or(1, usize::from).min(START_THREADS),
+            None => start_threads(),
         };
         let (root, store) = (self.options.root.as_path(), self.store.as_ref());
-        Eyes { root, known: &known, wanted: &wanted, store, threads }.look()
+        Eyes { disk: &*self.disk, root, known: &known, wanted: &wanted, store, threads }.look()
     }
 
     /// Brings what is held after what was seen; what to tell of it, and whether anything came or went.

@@ -85,11 +85,6 @@ impl Resolved {
         Ok(Self { root: real_root, contracts, tenants })
     }
 
-    /// Fails if the links lead elsewhere by now: what was read may then be of two registries.
-    pub(super) fn confirm(&self, root: &Path) -> Result<(), Error> {
-        if Self::of(root)? == *self { Ok(()) } else { Err(Error::Moved) }
-    }
-
     pub(super) fn walk(&self) -> Result<Walk, Error> {
         let mut walk = Walk::default();
         if let Some(tenants) = &self.tenants {

@@ -3,6 +3,7 @@
 //! Invariant: a definition name belongs to one app, and every look-up is a pure function of the snapshot.
 
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
 use contract::digest::Digest;
@@ -69,6 +70,9 @@ pub struct Unknown {
     pub similar: Option<String>,
 }
 
+/// Names on either side of one that is not there, and versions of one app, among which a similar one is looked for.
+const BESIDE: usize = 64;
+
 // === impl Snapshot ===
 
 impl Snapshot {
@@ -83,9 +87,12 @@ impl Snapshot {
         self.apps.get(self.owners.get(definition)?)
     }
 
-    /// The definition name nearest to `word` among those of the apps that `may` lets through.
+    /// The definition name nearest to `word` among those of the apps that `may` lets through. In a large registry only the names that
+    /// would stand beside it are looked at, so that asking for what is not there costs the same whatever there is.
     pub fn similar_definition(&self, word: &str, may: impl Fn(&str) -> bool) -> Option<String> {
-        let known = self.owners.iter().filter(|(_, app_id)| may(app_id)).map(|(definition, _)| definition.as_str());
+        let before = self.owners.range::<str, _>((Unbounded, Excluded(word))).rev().take(BESIDE);
+        let known = before.chain(self.owners.range::<str, _>((Included(word), Unbounded)).take(BESIDE));
+        let known = known.filter(|(_, app_id)| may(app_id)).map(|(definition, _)| definition.as_str());
         fault::closest(word, known).map(str::to_owned)
     }
 
@@ -147,7 +154,7 @@ impl App {
     }
 
     fn unknown(&self, word: &str) -> Unknown {
-        let versions: Vec<String> = self.releases.keys().map(Version::to_string).collect();
+        let versions: Vec<String> = self.releases.keys().rev().take(2 * BESIDE).map(Version::to_string).collect();
         let aliases = self.aliases.keys().map(String::as_str);
         let known = versions.iter().map(String::as_str).chain(aliases).chain(["stable"]);
         Unknown { similar: fault::closest(word, known).map(str::to_owned) }

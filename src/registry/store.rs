@@ -17,6 +17,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::held::{Entry, Held, interpret};
+use super::look::{on_threads, start_threads};
 use super::plan::Place;
 use super::scan::{Content, Read};
 
@@ -112,8 +113,10 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return (held, faults),
             Err(error) => return (held, vec![format!("the kept registry cannot be read: {error}")]),
         };
-        for (place, item) in index.items() {
-            match self.entry(&place, item) {
+        let items: Vec<(Place, Item)> = index.items().collect();
+        let entry = |(place, item): &(Place, Item)| (place.clone(), self.entry(place, item));
+        for (place, entry) in on_threads(start_threads(), &items, entry) {
+            match entry {
                 Ok(entry) => drop(held.put(&place, entry)),
                 Err(why) => faults.push(format!("{place} as kept is damaged, and left out: {why}")),
             }
@@ -132,7 +135,7 @@ impl Store {
         Ok(serde_json::from_slice(json)?)
     }
 
-    fn entry(&self, place: &Place, item: Item) -> Result<Entry, String> {
+    fn entry(&self, place: &Place, item: &Item) -> Result<Entry, String> {
         let mut files = BTreeMap::new();
         for (path, digest) in &item.files {
             let bytes = folder::read_file(&self.object(digest)).map_err(|fault| fault.message)?;
@@ -161,7 +164,7 @@ impl Store {
         }
         let thing = interpret(place, &Read { digest, content: Ok(content) });
         let thing = thing.map_err(|faults| faults.first().map_or_else(String::new, ToString::to_string))?;
-        Ok(Entry { files: item.files, ..Entry::new(digest, item.since, thing) })
+        Ok(Entry { files: item.files.clone(), ..Entry::new(digest, item.since, thing) })
     }
 
     fn object(&self, digest: &Digest) -> PathBuf {

@@ -2,20 +2,25 @@
 //!
 //! Invariant: looking at the registry hints at nothing, so a look never leads to the next.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 use super::scan::Resolved;
 
+/// What the file system is told to hint to.
+pub(super) type Handler = Box<dyn FnMut(notify::Result<Event>) + Send>;
+/// Asks the file system for hints. There is one way to; tests have it refuse.
+pub(super) type Open = fn(Handler) -> notify::Result<Box<dyn notify::Watcher + Send>>;
+
 /// Watches the registry, and the links that lead to it.
-#[derive(Debug)]
 pub(super) struct Watcher {
     hints: mpsc::Sender<()>,
-    inner: Option<RecommendedWatcher>,
+    open: Open,
+    inner: Option<Box<dyn notify::Watcher + Send>>,
     armed: Option<Targets>,
     /// Said once, until it works again.
     complained: bool,
@@ -34,7 +39,11 @@ struct Targets {
 
 impl Watcher {
     pub(super) fn new(hints: mpsc::Sender<()>) -> Self {
-        Self { hints, inner: None, armed: None, complained: false }
+        Self::by(open, hints)
+    }
+
+    pub(super) fn by(open: Open, hints: mpsc::Sender<()>) -> Self {
+        Self { hints, open, inner: None, armed: None, complained: false }
     }
 
     /// Watches what the registry is now; whether that is something else than before. Blocks, for as long as it takes to walk the
@@ -55,11 +64,12 @@ impl Watcher {
                 }
             }
         }
-        self.armed = Some(targets);
+        // What could not be watched is tried again after the next look: limits get raised.
+        self.armed = self.inner.is_some().then_some(targets);
         self.inner.is_some()
     }
 
-    fn watch(&self, targets: &Targets) -> notify::Result<RecommendedWatcher> {
+    fn watch(&self, targets: &Targets) -> notify::Result<Box<dyn notify::Watcher + Send>> {
         let (hints, listened) = (self.hints.clone(), targets.clone());
         let handler = move |event: notify::Result<Event>| {
             if listened.concerns(event.as_ref().ok()) {
@@ -67,7 +77,7 @@ impl Watcher {
                 let _ = hints.try_send(());
             }
         };
-        let mut inner = RecommendedWatcher::new(handler, Config::default().with_follow_symlinks(false))?;
+        let mut inner = (self.open)(Box::new(handler))?;
         for (tree, _, _) in &targets.trees {
             inner.watch(tree, RecursiveMode::Recursive)?;
         }
@@ -78,6 +88,20 @@ impl Watcher {
         }
         Ok(inner)
     }
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher")
+            .field("armed", &self.armed)
+            .field("complained", &self.complained)
+            .finish_non_exhaustive()
+    }
+}
+
+fn open(handler: Handler) -> notify::Result<Box<dyn notify::Watcher + Send>> {
+    let watcher = RecommendedWatcher::new(handler, Config::default().with_follow_symlinks(false))?;
+    Ok(Box::new(watcher))
 }
 
 // === impl Targets ===

@@ -122,7 +122,7 @@ impl Prepared {
             form: text_form(&contract.definition, &binding.gh),
         };
         Self::new(Parts {
-            definition: &contract.definition_bytes,
+            definition: &contract.definition_bytes.bytes(),
             inputs: contract.bindings.inputs.iter().map(port).collect(),
             outputs: contract.bindings.outputs.iter().map(port).collect(),
             absolute_tolerance: manifest.absolute_tolerance,
@@ -217,13 +217,20 @@ fn pointer(algo: &str) -> String {
     })
 }
 
-/// The bounds of an answer: its bytes are bounded where it is read, and a leaf of a tree takes five values.
-const ANSWER: json::Limits =
-    json::Limits { bytes: 256 << 20, nodes: 2_000_000, depth: 8, keys_per_object: 200_000, string_bytes: 64 << 20 };
+/// The bounds of an answer: its bytes are bounded where it is read. A leaf of a tree, `{"type":"System.Double","data":"0"}`, is three
+/// values and takes 20 times its text.
+const ANSWER: json::Limits = json::Limits {
+    bytes: 256 << 20,
+    nodes: 500_000,
+    growth: 24,
+    depth: 8,
+    keys_per_object: 200_000,
+    string_bytes: 64 << 20,
+};
 
 /// The bounds of one value: a box is four levels deep.
 const DATA: json::Limits =
-    json::Limits { bytes: 64 << 20, nodes: 10_000, depth: 8, keys_per_object: 100, string_bytes: 64 << 20 };
+    json::Limits { bytes: 64 << 20, nodes: 10_000, growth: 24, depth: 8, keys_per_object: 100, string_bytes: 64 << 20 };
 
 /// Why a body is no JSON that may be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,6 +256,7 @@ pub(super) fn parse_answer(body: &[u8]) -> Result<Value, Unreadable> {
         | json::ErrorKind::DuplicateKey(_)
         | json::ErrorKind::TooDeep(_)
         | json::ErrorKind::TooManyValues(_)
+        | json::ErrorKind::TooMuchMemory(_)
         | json::ErrorKind::TooManyKeys(_)
         | json::ErrorKind::LongString(..) => Unreadable::Bounds,
     })

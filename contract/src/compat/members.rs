@@ -220,7 +220,7 @@ fn default(sides: (&Side<'_>, &Side<'_>), before: &Binding, after: &Binding, cha
         side.contract.defaults.fill_below(name, &mut object);
         let filled = object.remove(name)?;
         // 3 and 3.0 are one value where a number is wanted.
-        Some(canonical::coerce(binding, &filled).unwrap_or(filled))
+        Some(canonical::coerce(binding, filled.clone()).unwrap_or(filled))
     };
     let (was, is) = (of(old, before), of(new, after));
     let pointer = format!("/properties/{}/default", escape(name));

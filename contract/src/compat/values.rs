@@ -140,7 +140,8 @@ impl Values<'_> {
 
     fn takes(&self, value: &Value) -> bool {
         let whole = self.whole(value);
-        let coerces = |binding| whole.get(self.name).is_some_and(|value| canonical::coerce(binding, value).is_ok());
+        let coerces =
+            |binding| whole.get(self.name).is_some_and(|value| canonical::coerce(binding, value.clone()).is_ok());
         self.schema.takes(&whole) && self.binding.is_none_or(coerces)
     }
 
@@ -151,7 +152,7 @@ impl Values<'_> {
             let (keyword, pointer) = (Some(refusal.keyword), Some(refusal.pointer));
             return Some(Witness { value: value.clone(), keyword, pointer, message: refusal.violation.message });
         }
-        let refused = canonical::coerce(self.binding?, whole.get(self.name)?).err()?;
+        let refused = canonical::coerce(self.binding?, whole.get(self.name)?.clone()).err()?;
         let message = refused.into_iter().next().map(|violation| violation.message).unwrap_or_default();
         Some(Witness { value: value.clone(), keyword: None, pointer: None, message })
     }

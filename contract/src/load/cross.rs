@@ -106,7 +106,7 @@ fn defaults(bindings: &[Binding], (source, schema): (&Source<'_>, &Schema), faul
         defaults.fill_below(name, &mut object);
         let value = object.get(name).unwrap_or(default);
         let binding = bindings.iter().find(|binding| binding.name == *name);
-        let refused = binding.and_then(|binding| canonical::coerce(binding, value).err()).unwrap_or_default();
+        let refused = binding.and_then(|binding| canonical::coerce(binding, value.clone()).err()).unwrap_or_default();
         let whole = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
         let violations = alone.as_ref().unwrap_or(schema).check(&whole).into_iter().chain(refused);
         let own = format!("/{}", escape(name));

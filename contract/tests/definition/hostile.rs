@@ -4,11 +4,10 @@ use contract::definition::archive::{Chunk, Value};
 use contract::definition::{Definition, Limits, Report};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use std::time::Instant;
 use uuid::Uuid;
 
 use crate::fixture::*;
-use crate::support::item;
+use crate::support::{item, processor_time};
 
 /// A definition with something of everything that discovery looks at.
 fn rich() -> Canvas {
@@ -75,7 +74,7 @@ proptest! {
 }
 
 #[test]
-fn twenty_thousand_objects_take_less_than_a_second_each_way() {
+fn twenty_thousand_objects_are_read_in_no_quadratic_time() {
     let mut canvas = Canvas::new();
     for at in 0..5_000 {
         let slider = canvas.slider("", [0.0, 20.0, 7.0]);
@@ -84,9 +83,10 @@ fn twenty_thousand_objects_take_less_than_a_second_each_way() {
         canvas.group(&format!("RH_OUT:{at}"), &[slider]);
     }
     let archive = canvas.archive();
-    let started = Instant::now();
+    let started = processor_time();
     let definition = Definition::of(&archive);
-    assert!(started.elapsed().as_millis() < 3000, "{:?}", started.elapsed());
+    let taken = processor_time().saturating_sub(started);
+    assert!(taken.as_secs() < 6, "{taken:?}");
     assert_eq!((definition.inputs.len(), definition.outputs.len()), (5_001, 5_000));
 }
 
@@ -98,9 +98,10 @@ fn one_parameter_with_all_the_wires_of_a_file_costs_its_length_once() {
     for at in 0..200 {
         canvas.getter(GET_NUMBER, "Get Number", &format!("n{at}"), &[wide]);
     }
-    let started = Instant::now();
+    let started = processor_time();
     let definition = Definition::of(&canvas.archive());
-    assert!(started.elapsed().as_millis() < 3000, "{:?}", started.elapsed());
+    let taken = processor_time().saturating_sub(started);
+    assert!(taken.as_secs() < 6, "{taken:?}");
     assert_eq!(definition.inputs.len(), 200);
     assert_eq!(definition.inputs[199].default_note.as_deref(), Some("there is too much data behind it"));
     assert_eq!(definition.inputs[0].instance, Uuid::from_u128(3));

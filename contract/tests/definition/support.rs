@@ -3,7 +3,14 @@
 use contract::definition::archive::{Archive, Chunk, Format, Item, Value};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use uuid::Uuid;
+
+/// The processor time that this thread has taken: other work on the machine does not add to it.
+pub(crate) fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
 
 pub(crate) fn item(name: &str, value: Value) -> Item {
     Item { name: name.to_owned(), index: None, value }

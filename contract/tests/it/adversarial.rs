@@ -1,6 +1,9 @@
 //! JSON and schemas that were written to hurt.
 
-use contract::json::{ErrorKind, Limits, parse};
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use contract::json::{ErrorKind, Limits, SMALL, parse};
 use contract::schema::{self, Schema, Subject};
 use serde_json::{Value, json};
 
@@ -24,12 +27,12 @@ fn a_key_is_a_duplicate_however_it_is_spelled() {
 
 #[test]
 fn bombs_are_refused_before_they_are_trees() {
-    let limits = Limits { bytes: usize::MAX, ..Limits::default() };
+    let limits = Limits { string_bytes: 1 << 20, ..Limits::default() };
     let refused = |text: String| parse(text.as_bytes(), &limits).expect_err("a bomb").kind;
     let wide = |item: &str, count: usize| format!("[{}{item}]", format!("{item},").repeat(count));
-    assert_eq!(refused(wide(r#"{"":0}"#, 300_000)), ErrorKind::TooManyValues(limits.nodes));
-    assert_eq!(refused(wide(r#"{"":0}"#, 20_000)), ErrorKind::TooManyValues(limits.nodes));
-    assert_eq!(refused(wide("[]", 300_000)), ErrorKind::TooManyValues(limits.nodes));
+    assert_eq!(refused(wide(r#"{"":0}"#, 300_000)), ErrorKind::TooMuchMemory(limits.growth * (7 * 300_000 + 8)));
+    assert_eq!(refused(wide(r#"{"":0}"#, 20_000)), ErrorKind::TooMuchMemory(SMALL));
+    assert_eq!(refused(wide("[]", 1_100_000)), ErrorKind::TooManyValues(limits.nodes));
     assert_eq!(refused("[".repeat(100_000)), ErrorKind::TooDeep(limits.depth));
     assert_eq!(refused("{\"a\":".repeat(100_000)), ErrorKind::TooDeep(limits.depth));
     let keys: Vec<_> = (0..2_000).map(|key| format!("\"{key}\":0")).collect();
@@ -39,7 +42,29 @@ fn bombs_are_refused_before_they_are_trees() {
     assert_eq!(refused(format!("{{\"{long}\":0}}")), ErrorKind::LongString(long.len(), limits.string_bytes));
     let deeper = Limits { depth: 10_000, ..limits };
     assert_eq!(parse("[".repeat(10_000).as_bytes(), &deeper).expect_err("a bomb").kind, ErrorKind::TooDeep(127));
-    assert_eq!(kind(&vec![b' '; 2 << 20]), Err(ErrorKind::TooLong(2 << 20, 1 << 20)));
+    assert_eq!(kind(&vec![b' '; 2 << 20]), Err(ErrorKind::Syntax("EOF while parsing a value".to_owned())));
+    let short = Limits { bytes: 1 << 20, ..limits };
+    let error = parse(&vec![b' '; 2 << 20], &short).expect_err("too long");
+    assert_eq!(error.kind, ErrorKind::TooLong(2 << 20, 1 << 20));
+}
+
+#[test]
+fn no_list_takes_more_memory_than_it_may_however_long_it_is() {
+    for (item, count) in [
+        ("0", 900_000),
+        ("[]", 300_000),
+        ("\"\"", 900_000),
+        ("[0]", 400_000),
+        ("[[0]]", 300_000),
+        ("[1.234,5.678,0]", 100_000),
+    ] {
+        let text = format!("[{}{item}]", format!("{item},").repeat(count - 1));
+        let value = kind(text.as_bytes()).unwrap_or_else(|kind| panic!("{item}: {kind}"));
+        assert_eq!(value.as_array().map(Vec::len), Some(count));
+        // Each list has the room that it needs, and no more.
+        let lists = [value.as_array(), value[0].as_array()].into_iter().flatten();
+        assert!(lists.clone().all(|list| list.capacity() == list.len()), "{item}");
+    }
 }
 
 #[test]
@@ -160,6 +185,71 @@ fn a_pattern_is_matched_in_linear_time_or_not_at_all() {
         assert!(violations[0].message.contains("does not match the pattern"), "{}", violations[0].message);
         assert!(violations[0].message.len() < 200);
     }
+}
+
+/// The least time that this takes: a machine that does something else now and then does not lengthen it.
+fn least_time<R>(work: impl Fn() -> R) -> Duration {
+    let once = |_| {
+        let begin = Instant::now();
+        std::hint::black_box(work());
+        begin.elapsed()
+    };
+    (0..7).map(once).min().unwrap()
+}
+
+#[test]
+fn c10_a_mebibyte_against_a_pattern_costs_in_proportion_to_its_length() {
+    for pattern in ["^(a+)+$", "^(a|aa)+$", "^(.*a){12}$", "^[a-z]+( [a-z]+)*$", r"^\p{L}{1,60}$"] {
+        let schema = compile(json!({ "pattern": pattern })).expect(pattern);
+        let [short, long] = [64 << 10, 1 << 20].map(|length: usize| {
+            let text = json!("a".repeat(length - 1) + "!");
+            least_time(|| assert_eq!(schema.check(&text).len(), 1, "{pattern}"))
+        });
+        // Sixteen times the text; a square would be 256 times the time.
+        assert!(long < 64 * short + Duration::from_millis(50), "{pattern}: {short:?}, then {long:?}");
+    }
+}
+
+/// The hash that a keyed one is not: what collides in it can be written down.
+fn fnv(state: u32, bytes: &[u8]) -> u32 {
+    bytes.iter().fold(state, |state, byte| (state ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+/// As many keys of one length and one FNV-1a: blocks of which two lead to the same state follow each other.
+fn colliding(count: usize) -> Vec<String> {
+    let (mut keys, mut state) = (vec![String::new()], 0x811c_9dc5);
+    while keys.len() < count {
+        let mut seen = HashMap::new();
+        let (one, other) = (0..)
+            .map(|number: u32| format!("{number:06x}"))
+            .find_map(|block| {
+                let before = seen.insert(fnv(state, block.as_bytes()), block.clone());
+                before.map(|before| (before, block))
+            })
+            .unwrap();
+        state = fnv(state, one.as_bytes());
+        keys = keys.iter().flat_map(|key| [&one, &other].map(|block| format!("{key}{block}"))).collect();
+    }
+    keys.truncate(count);
+    let hashes: HashSet<u32> = keys.iter().map(|key| fnv(0x811c_9dc5, key.as_bytes())).collect();
+    assert_eq!((keys.len(), hashes.len()), (count, 1));
+    keys
+}
+
+#[test]
+fn c7_keys_that_collide_cost_what_other_keys_cost() {
+    let keys_max = Limits::default().keys_per_object;
+    let bad = colliding(keys_max);
+    // Of the same lengths, and as alike at their beginnings.
+    let plain: Vec<String> = (0..keys_max).map(|number| format!("{:0>width$}", number, width = bad[0].len())).collect();
+    let text = |keys: &[String]| {
+        let members: Vec<String> = keys.iter().map(|key| format!("\"{key}\":0")).collect();
+        format!("[{}]", vec![format!("{{{}}}", members.join(",")); 100].join(","))
+    };
+    // A hundred thousand keys each.
+    let [bad, plain] = [text(&bad), text(&plain)].map(|text| least_time(|| kind(text.as_bytes()).unwrap()));
+    // Quadratic would be 500 times as long.
+    assert!(bad < 3 * plain + Duration::from_millis(50), "{bad:?}, and others {plain:?}");
 }
 
 #[test]

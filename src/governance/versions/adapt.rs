@@ -17,7 +17,7 @@ pub(super) fn to(files: &mut Files, latest: &Contract, definition: &DefinitionFi
     let options = Options { app_id: latest.app_id.clone(), model_units: Some(latest.manifest.model_units.clone()) };
     let draft = Draft::of(&definition.definition, options).map_err(Error::Refused)?;
     let mut changes = Vec::new();
-    if latest.definition_bytes == definition.bytes {
+    if *latest.definition_bytes.bytes() == *definition.bytes {
         changes.push("the definition is the same as before".to_owned());
     }
     files.remove(&latest.manifest.file);

@@ -17,10 +17,10 @@ use crate::registry::reload::{Depth, Outcome};
 use crate::registry::{Error, Hooks, Options, Registry, Reloader};
 
 /// A registry of one app, `parking`, with the version 1.0.0, and the clock.
-struct Bench {
+pub(super) struct Bench {
     folder: TempDir,
-    registry: Registry,
-    reloader: Reloader,
+    pub(super) registry: Registry,
+    pub(super) reloader: Reloader,
     now: Duration,
     /// Versions that no node can solve.
     degraded: BTreeSet<&'static str>,
@@ -52,7 +52,7 @@ fn edit(path: &Path, from: &str, to: &str) {
 }
 
 /// Writes a whole version of the app somewhere; the version is in its manifest.
-fn publish(to: &Path, app: &str, version: &str) {
+pub(super) fn publish(to: &Path, app: &str, version: &str) {
     copy(&sample("parking/1.0.0"), to);
     let manifest = to.join("manifest.json");
     edit(&manifest, "\"version\": \"1.0.0\"", &format!("\"version\": \"{version}\""));
@@ -62,7 +62,7 @@ fn publish(to: &Path, app: &str, version: &str) {
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(|_| {}, |_| {})
     }
 
@@ -78,11 +78,11 @@ impl Bench {
         Self { folder, registry, reloader, now: Duration::ZERO, degraded: BTreeSet::new(), heard: 0 }
     }
 
-    fn root(&self) -> PathBuf {
+    pub(super) fn root(&self) -> PathBuf {
         self.folder.path().join("registry")
     }
 
-    fn version(&self, version: &str) -> PathBuf {
+    pub(super) fn version(&self, version: &str) -> PathBuf {
         self.root().join("contracts/parking").join(version)
     }
 
@@ -90,7 +90,7 @@ impl Bench {
         self.root().join("contracts/parking/policy.json")
     }
 
-    fn turn(&mut self, depth: Depth) -> Outcome {
+    pub(super) fn turn(&mut self, depth: Depth) -> Outcome {
         let degraded = self.degraded.clone();
         let hooks = Hooks {
             ready: Arc::new(move |contract| !degraded.contains(contract.version.to_string().as_str())),
@@ -101,13 +101,13 @@ impl Bench {
     }
 
     /// Two looks, far enough apart.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.turn(Depth::Poll);
         self.now += SETTLE;
         self.turn(Depth::Poll);
     }
 
-    fn contract(&self, version: &str) -> Option<Arc<Contract>> {
+    pub(super) fn contract(&self, version: &str) -> Option<Arc<Contract>> {
         let version = Version::parse(version).unwrap();
         self.registry.current().apps.get("parking")?.releases.get(&version)?.contract().cloned()
     }
@@ -119,7 +119,7 @@ impl Bench {
         page.events
     }
 
-    fn kinds(&mut self) -> Vec<Kind> {
+    pub(super) fn kinds(&mut self) -> Vec<Kind> {
         self.heard().iter().map(|event| event.kind).collect()
     }
 
