@@ -202,10 +202,11 @@ impl Coercion {
     }
 
     fn numbers(&mut self, value: Value, pointer: &str, count: usize, form: &str) -> Option<Value> {
-        let items = match value {
-            Value::Array(items) if items.len() == count => items,
-            _ => return self.refuse("type", pointer, format!("this must be {count} numbers, {form}")),
-        };
+        let wrong = || format!("this must be {count} numbers, {form}");
+        let Value::Array(items) = value else { return self.refuse("type", pointer, wrong()) };
+        if items.len() != count {
+            return self.refuse("type", pointer, wrong());
+        }
         let items: Vec<_> = items
             .into_iter()
             .enumerate()
@@ -262,10 +263,10 @@ impl Coercion {
         for name in RHINO_MEMBERS {
             let (below, member) = (format!("{pointer}/{name}"), object.remove(name)?);
             let member = if name == "data" {
-                match member {
-                    Value::String(text) if is_base64(&text) => Value::String(text),
-                    _ => return self.refuse("type", &below, "this must be base64"),
+                if !member.as_str().is_some_and(is_base64) {
+                    return self.refuse("type", &below, "this must be base64");
                 }
+                member
             } else {
                 self.integer(member, &below)?
             };

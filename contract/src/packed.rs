@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn what_was_packed_comes_out_as_it_was_and_takes_less() {
-        let text: String = (0..5_000).map(|number| format!("<item name=\"Number\" index=\"{number}\" />\n")).collect();
+        let lines: Vec<_> = (0..5_000).map(|number| format!("<item name=\"Number\" index=\"{number}\" />")).collect();
+        let text = lines.join("\n");
         for (bytes, smaller) in [
             (text.clone().into_bytes(), true),
             (format!("\u{feff}{text}").into_bytes(), true),

@@ -138,8 +138,7 @@ fn banner(
     let call = first.as_ref().map_or_else(
         || "No version is ready: /health/registry says why.".to_owned(),
         |Call { app_id, definition, inputs }| {
-            let queue =
-                jobs.map(|jobs| format!("\n\n{}", jobs.curls(&app_id, &definition, &inputs))).unwrap_or_default();
+            let queue = jobs.map(|jobs| format!("\n\n{}", jobs.curls(app_id, definition, inputs))).unwrap_or_default();
             let body = format!("{{\"inputs\":{inputs}}}");
             format!(
                 "First call, in another terminal:\n    curl -s {base}/gh/{definition}:stable/solve -d '{body}'{queue}"

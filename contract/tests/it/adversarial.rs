@@ -194,7 +194,7 @@ fn least_time<R>(work: impl Fn() -> R) -> Duration {
         std::hint::black_box(work());
         begin.elapsed()
     };
-    (0..7).map(once).min().unwrap()
+    (0..7).map(once).min().expect("there are seven")
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn colliding(count: usize) -> Vec<String> {
                 let before = seen.insert(fnv(state, block.as_bytes()), block.clone());
                 before.map(|before| (before, block))
             })
-            .unwrap();
+            .expect("a state of 32 bits comes again");
         state = fnv(state, one.as_bytes());
         keys = keys.iter().flat_map(|key| [&one, &other].map(|block| format!("{key}{block}"))).collect();
     }
