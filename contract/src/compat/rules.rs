@@ -93,7 +93,7 @@ rules! {
         "Callers' numbers mean something else now."
         "convert in the definition, or add an input in the new unit under another name"
         r#""x-unit": "m" becomes "mm""#
-    EXAMPLE_REFUSED "example_refused" Major
+    OLD_EXAMPLE_REFUSED "old_example_refused" Major
         "Inputs that the old version gives as an example are refused by the new one."
         "keep accepting them"
         r#"examples/valid/small.json of 1.0.0 has "site_width": 10, and 1.1.0 wants at least 20"#

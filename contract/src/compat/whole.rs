@@ -91,7 +91,7 @@ fn examples(old: &Side<'_>, new: &Side<'_>, changes: &mut Vec<Change>) {
         let old = old.place(&format!("examples/valid/{}.json", example.name), "/inputs");
         let new = new.place(INPUTS, "/properties");
         let witness = Some(example.inputs.clone());
-        changes.push(Change { rule: &rules::EXAMPLE_REFUSED, old, new, message, witness, lost: None });
+        changes.push(Change { rule: &rules::OLD_EXAMPLE_REFUSED, old, new, message, witness, lost: None });
     }
 }
 
