@@ -2,7 +2,7 @@
 //!
 //! It owns no policy and knows no node: what may be called, with which inputs and how often, is what the gateway describes.
 //!
-//! Invariant: a handler that touches jobs begins with [`auth::scope`], and reads and writes as that scope only.
+//! Invariant: a handler that touches jobs begins with `auth::scope`, and reads and writes as that scope only.
 
 pub mod auth;
 pub mod config;

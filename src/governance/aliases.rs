@@ -110,7 +110,7 @@ pub fn history(app: &Path) -> Result<Vec<Entry>, Error> {
 }
 
 /// Moves an alias. `ready` says why a version that is there may not be led to, if it may not. Blocks, on files and for at most
-/// [`PATIENCE`] on another change.
+/// `PATIENCE` on another change.
 pub fn change(app: &Path, change: Change<'_>, ready: impl Fn(&Version) -> Result<(), String>) -> Result<Moved, Error> {
     if !app.is_dir() {
         return Err(Error::NoSuchApp(name(app)));

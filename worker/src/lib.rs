@@ -2,7 +2,7 @@
 //!
 //! - [`attempt`]: one job, from its claim to what is written of it; [`lease`]: the right to work on it, renewed in a task of its own.
 //! - [`gateway`]: the one way to a solve; [`verdict`]: what an answer means for the job, a pure table.
-//! - [`upkeep`]: what is done now and then by whichever worker comes to it.
+//! - `upkeep`: what is done now and then by whichever worker comes to it.
 //!
 //! Invariant: nothing is written of a job after its lease is no longer trusted, and every write carries the lease's token, so that the
 //! queue refuses what a worker writes that does not know it yet.
