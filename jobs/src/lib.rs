@@ -5,6 +5,7 @@
 //! - [`Queue`]: what workers do with jobs. Each claim has a fencing token, and a write without the newest one is refused.
 //! - [`Sqlite`]: both of these in one file of the process's own.
 //! - [`Postgres`]: the same for many processes, with tenants held apart by row level security.
+//! - [`ServiceBus`]: the same rows behind a broker, Azure Service Bus.
 //! - [`Artifacts`]: what solves leave, in a folder or in Azure, and links to it.
 //!
 //! Invariant: a job is published once. Whatever a worker writes is checked against its lease in the statement that writes.
@@ -22,6 +23,7 @@ mod queue;
 mod row;
 mod scope;
 mod sqlite;
+pub mod servicebus;
 pub mod state;
 mod store;
 
@@ -34,6 +36,7 @@ pub use open::{Opened, open};
 pub use postgres::Postgres;
 pub use queue::{Abandon, Claimed, Lease, Message, Outcome, Queue, Reaped, Renewed, Stats};
 pub use scope::{AppId, BadName, NAME_BYTES_MAX, Scope, Tenant};
+pub use servicebus::ServiceBus;
 pub use sqlite::Sqlite;
 pub use state::State;
 pub use store::{

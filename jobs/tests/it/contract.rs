@@ -3,7 +3,7 @@
 mod callers;
 mod workers;
 
-/// Runs each function as a test on each kind of database.
+/// Runs each function as a test on each kind of database, and on Postgres with Service Bus before it.
 macro_rules! on_each_database {
     ($($name:ident),+ $(,)?) => {
         mod sqlite {
@@ -17,6 +17,13 @@ macro_rules! on_each_database {
             async fn $name() {
                 let Some(server) = crate::server::Server::get() else { return };
                 super::$name(&server.contract().await).await;
+            })+
+        }
+        mod service_bus {
+            $(#[tokio::test]
+            async fn $name() {
+                let Some(db) = crate::servicebus::contract().await else { return };
+                super::$name(&db).await;
             })+
         }
     };

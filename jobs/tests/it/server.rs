@@ -101,6 +101,7 @@ impl Server {
             queue: worker.clone(),
             tenants,
             upkeep: worker,
+            broker: false,
             _kept: Box::new(database),
         }
     }
