@@ -120,6 +120,13 @@ pub(crate) async fn metrics(State(api): State<Arc<Api>>) -> Response {
         let Ok(stats) = api.parts.queue.stats(app).await else { continue };
         metrics::with_local_recorder(&api.metrics.recorder, || jobs_gauges(app.as_str(), &stats));
     }
+    if let Some(broker) = &api.parts.broker {
+        metrics::with_local_recorder(&api.metrics.recorder, || {
+            for (what, count) in broker.counts().all() {
+                metrics::counter!("appserver_job_messages_total", "what" => what).absolute(count);
+            }
+        });
+    }
     api.metrics.handle.run_upkeep();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.metrics.handle.render()).into_response()
 }

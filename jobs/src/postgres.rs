@@ -36,6 +36,9 @@ use tenant::TenantTx;
 pub use migrations::{Admin, migrate};
 pub(crate) use named::Named;
 
+/// The name of the schema where nothing else is said.
+pub const SCHEMA: &str = "appserver";
+
 /// How to reach a database.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -93,7 +96,7 @@ const ACQUIRE: Duration = Duration::from_secs(10);
 
 impl Settings {
     pub fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), schema: "appserver".to_owned(), connections_max: 10, outbox: false }
+        Self { url: url.to_owned(), schema: SCHEMA.to_owned(), connections_max: 10, outbox: false }
     }
 
     fn options(&self) -> Result<PgConnectOptions, Error> {

@@ -194,6 +194,14 @@ impl ServiceBus {
         }
     }
 
+    /// Refuses a role of the database's that may not see the outbox.
+    ///
+    /// # Errors
+    /// When it may not, or the database does not answer.
+    pub async fn check_relay(&self) -> Result<(), Error> {
+        self.rows.check_relay().await
+    }
+
     fn inbox(&self, app: &AppId) -> Arc<Inbox> {
         let mut inboxes = self.inboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let open = || Arc::new(Inbox::open(Arc::clone(&self.address), &app.queue_name()));
@@ -274,7 +282,9 @@ impl ServiceBus {
             Ok(()) => one(count),
             Err(Fault::LockLost) => {
                 one(&self.counts.lock_lost);
-                tracing::warn!("the lock of a message was lost before it was settled; it comes again and is found stale");
+                tracing::warn!(
+                    "the lock of a message was lost before it was settled; it comes again and is found stale"
+                );
             }
             Err(fault @ (Fault::Gone(_) | Fault::Refused(_))) => {
                 one(&self.counts.unsettled);

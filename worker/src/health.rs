@@ -69,6 +69,13 @@ impl Metrics {
             let Ok(stats) = parts.queue.stats(app).await else { continue };
             metrics::with_local_recorder(&*self.recorder, || gauges(app.as_str(), &stats));
         }
+        if let Some(broker) = &parts.broker {
+            metrics::with_local_recorder(&*self.recorder, || {
+                for (what, count) in broker.counts().all() {
+                    metrics::counter!("appserver_job_messages_total", "what" => what).absolute(count);
+                }
+            });
+        }
         self.handle.run_upkeep();
         self.handle.render()
     }

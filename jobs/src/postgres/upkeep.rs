@@ -48,7 +48,8 @@ impl Postgres {
 impl Postgres {
     /// Refuses a role that may not give a broker what the outbox has: its jobs would wait for another program to do so.
     pub async fn check_relay(&self) -> Result<(), Error> {
-        let asked = "SELECT current_user::text AS name, has_function_privilege('outbox_next(bigint)', 'EXECUTE') AS may";
+        let asked =
+            "SELECT current_user::text AS name, has_function_privilege('outbox_next(bigint)', 'EXECUTE') AS may";
         let row = sqlx::query(asked).fetch_one(&self.pool).await?;
         if row.try_get("may")? {
             return Ok(());

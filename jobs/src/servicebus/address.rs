@@ -73,7 +73,9 @@ impl Address {
             }
         }
         let endpoint = endpoint.ok_or_else(|| unfit("has no Endpoint"))?;
-        let rest = endpoint.strip_prefix("sb://").ok_or_else(|| unfit("has an Endpoint that begins otherwise than `sb://`"))?;
+        let rest = endpoint
+            .strip_prefix("sb://")
+            .ok_or_else(|| unfit("has an Endpoint that begins otherwise than `sb://`"))?;
         let authority = rest.split('/').next().unwrap_or_default();
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) => (host, Some(port.parse().ok().ok_or_else(|| unfit("has a port that is no number"))?)),
@@ -118,7 +120,8 @@ impl Address {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "Endpoint=sb://studio.servicebus.windows.net/;SharedAccessKeyName=jobs;SharedAccessKey=aGVsbG8gd29ybGQ=";
+    const GOOD: &str =
+        "Endpoint=sb://studio.servicebus.windows.net/;SharedAccessKeyName=jobs;SharedAccessKey=aGVsbG8gd29ybGQ=";
 
     #[test]
     fn a_connection_string_is_read_and_its_key_is_shown_nowhere() {
@@ -126,7 +129,8 @@ mod tests {
         assert_eq!((address.host.as_str(), address.port, address.tls), ("studio.servicebus.windows.net", 5671, true));
         assert_eq!(address.key, "aGVsbG8gd29ybGQ=", "a key ends in `=`");
         assert!(!format!("{address:?}").contains("aGVs"));
-        let local = "Endpoint=sb://127.0.0.1:45690;SharedAccessKeyName=x;SharedAccessKey=eA==;UseDevelopmentEmulator=true;";
+        let local =
+            "Endpoint=sb://127.0.0.1:45690;SharedAccessKeyName=x;SharedAccessKey=eA==;UseDevelopmentEmulator=true;";
         let address = Address::parse(local).unwrap();
         assert_eq!((address.host.as_str(), address.port, address.tls), ("127.0.0.1", 45690, false));
         for bad in [
@@ -148,7 +152,9 @@ mod tests {
     #[test]
     fn a_token_is_signed_as_azure_wants_it() {
         // Worked out by hand with another program: HMAC-SHA256 of the encoded audience, a line feed and the time.
-        let token = Address::parse(GOOD).unwrap().token("sb://studio.servicebus.windows.net/jobs-sitefit", Duration::from_secs(1_800_000_000));
+        let token = Address::parse(GOOD)
+            .unwrap()
+            .token("sb://studio.servicebus.windows.net/jobs-sitefit", Duration::from_secs(1_800_000_000));
         assert_eq!(token, EXPECTED);
     }
 

@@ -1,16 +1,16 @@
 //! Receiving: one queue's messages, one at a time, each under a lock until it is settled.
 //!
 //! A task of its own holds the link, because the library wants it for receiving and for settling at once. It asks the broker for a
-//! message only while somebody waits for one, so nothing is locked that nobody works on.
+//! message only when somebody waits for one. What was asked for is not taken back, as it may be on its way: it is kept for whoever asks
+//! within [`SPARE_MAX`], and given back then.
 //!
 //! Invariant: a message that nobody takes is given back, and a settlement is done when the broker has said so.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
+use fe2o3_amqp::Receiver;
 use fe2o3_amqp::link::RecvError;
 use fe2o3_amqp::link::delivery::{Delivery, DeliveryInfo};
 use fe2o3_amqp::link::receiver::CreditMode;
@@ -18,10 +18,9 @@ use fe2o3_amqp::types::definitions::{self, ErrorCondition, Fields, ReceiverSettl
 use fe2o3_amqp::types::messaging::annotations::OwnedKey;
 use fe2o3_amqp::types::messaging::{ApplicationProperties, Body, DeliveryState, Modified, Rejected};
 use fe2o3_amqp::types::primitives::{SimpleValue, Symbol, Value};
-use fe2o3_amqp::Receiver;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::Uuid;
 
 use super::line::{Line, PATIENCE, gone};
@@ -31,6 +30,8 @@ use super::{Address, Fault};
 
 /// Questions that wait for the task: more than a worker has places.
 const QUESTIONS_MAX: usize = 256;
+/// How long a message is kept for which nobody waits any more.
+const SPARE_MAX: Duration = Duration::from_millis(500);
 /// Pauses between two tries to reach the broker: doubled from the first to the last.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_LAST: Duration = Duration::from_secs(30);
@@ -226,6 +227,8 @@ struct Link {
     id: Uuid,
     /// Who waits for a message, the longest first. The broker is asked for as many.
     wanted: VecDeque<oneshot::Sender<Received>>,
+    /// What came when nobody waited, and until when it is kept: the oldest first, at most as many as once were asked for.
+    spare: VecDeque<(Received, Instant)>,
     line: Line,
 }
 
@@ -246,25 +249,27 @@ impl Link {
             .await
             .map_err(|_late| Fault::Gone("it did not answer in time".to_owned()))?
             .map_err(gone)?;
-        Ok(Self { receiver, answers, id, wanted: VecDeque::new(), line })
+        Ok(Self { receiver, answers, id, wanted: VecDeque::new(), spare: VecDeque::new(), line })
     }
 
     /// Until nobody can ask any more, or the link breaks.
     async fn serve(mut self, asked: &mut mpsc::Receiver<Ask>) -> Result<(), Fault> {
         self.ask().await?;
         loop {
-            let wanted = &mut self.wanted;
-            let left = poll_fn(|ctx| {
-                let before = wanted.len();
-                wanted.retain_mut(|wanted| wanted.poll_closed(ctx).is_pending());
-                if wanted.len() < before { Poll::Ready(()) } else { Poll::Pending }
-            });
+            let oldest = self.spare.front().map(|(_, until)| *until);
+            let kept = async {
+                match oldest {
+                    Some(until) => sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 ask = asked.recv() => match ask {
                     None => return Ok(()),
                     Some(Ask::Broken(fault)) => return Err(fault),
                     Some(Ask::Next(tell)) => {
                         self.wanted.push_back(tell);
+                        self.give_out();
                         self.ask().await?;
                     }
                     Some(Ask::Settle(received, how, tell)) => {
@@ -276,40 +281,63 @@ impl Link {
                         }
                     }
                 },
-                // What is on its way all the same is given back when it comes.
-                () = left => self.ask().await?,
+                () = kept => self.give_back().await?,
                 delivery = self.receiver.recv::<Body<Value>>() => self.arrived(delivery).await?,
             }
         }
     }
 
     async fn arrived(&mut self, delivery: Result<Delivery<Body<Value>>, RecvError>) -> Result<(), Fault> {
-        let mut received = self.received(delivery.map_err(gone)?);
-        while let Some(wanted) = self.wanted.pop_front() {
-            match wanted.send(received) {
-                Ok(()) => return Ok(()),
-                Err(back) => received = back,
+        let received = self.received(delivery.map_err(gone)?);
+        self.spare.push_back((received, Instant::now() + SPARE_MAX));
+        self.give_out();
+        Ok(())
+    }
+
+    /// What came, to those that wait for it.
+    fn give_out(&mut self) {
+        while let Some((received, until)) = self.spare.pop_front() {
+            let Some(wanted) = self.wanted.pop_front() else {
+                self.spare.push_front((received, until));
+                return;
+            };
+            if let Err(received) = wanted.send(received) {
+                self.spare.push_front((received, until));
             }
         }
-        self.give_back(received).await
     }
 
-    /// Asks the broker for as many messages as are waited for.
+    /// Asks the broker for as many messages as are waited for, and never for fewer than it was asked for before.
     async fn ask(&mut self) -> Result<(), Fault> {
+        self.wanted.retain(|wanted| !wanted.is_closed());
         let wanted = u32::try_from(self.wanted.len()).unwrap_or(u32::MAX);
-        self.receiver.set_credit(wanted).await.map_err(gone)
+        if wanted > self.receiver.credit() {
+            self.receiver.set_credit(wanted).await.map_err(gone)?;
+        }
+        Ok(())
     }
 
-    async fn give_back(&self, received: Received) -> Result<(), Fault> {
-        // Nobody waits for the answer: at worst it comes again when its lock ends.
-        self.receiver.release(received.delivery).await.map_err(gone)
+    /// Gives back what nobody wants, uncounted.
+    async fn give_back(&mut self) -> Result<(), Fault> {
+        let now = Instant::now();
+        while self.spare.front().is_some_and(|(_, until)| *until <= now) {
+            if let Some((received, _)) = self.spare.pop_front() {
+                // Nobody waits for the answer: at worst it comes again when its lock ends.
+                self.receiver.release(received.delivery).await.map_err(gone)?;
+            }
+        }
+        Ok(())
     }
 
     fn received(&self, delivery: Delivery<Body<Value>>) -> Received {
         let (delivery, message) = delivery.into_parts();
         let annotation = |name: &str| {
             let annotations = message.message_annotations.as_ref()?;
-            annotations.0.iter().find(|(key, _)| matches!(key, OwnedKey::Symbol(key) if key.0 == name)).map(|(_, value)| value)
+            annotations
+                .0
+                .iter()
+                .find(|(key, _)| matches!(key, OwnedKey::Symbol(key) if key.0 == name))
+                .map(|(_, value)| value)
         };
         let locked_until_ms = match annotation("x-opt-locked-until") {
             Some(Value::Timestamp(at)) => Some(at.milliseconds()),

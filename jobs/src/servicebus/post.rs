@@ -109,7 +109,8 @@ impl Post {
             let mut line = Line::open(&self.address, queue, Answers::default()).await?;
             let name = format!("post-{}", uuid::Uuid::now_v7());
             let attached = timeout(PATIENCE, Sender::attach(&mut line.session, name, queue)).await;
-            let sender = attached.map_err(|_late| Fault::Gone("it did not answer in time".to_owned()))?.map_err(gone)?;
+            let sender =
+                attached.map_err(|_late| Fault::Gone("it did not answer in time".to_owned()))?.map_err(gone)?;
             lines.insert(queue.to_owned(), Open { sender, used: Instant::now(), line });
         }
         lines.get_mut(queue).ok_or_else(|| Fault::Gone("the line is not there".to_owned()))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobs::postgres::Settings;
-use jobs::servicebus::Settings as Bus;
+use jobs::servicebus::{Address, Settings as Bus};
 use jobs::{Postgres, ServiceBus};
 
 use crate::server::{Database, Server};
@@ -33,6 +33,11 @@ impl Drop for Relay {
     }
 }
 
+/// By the key that it takes.
+pub(crate) fn address(broker: &Broker) -> Address {
+    Address::parse(&broker.connection("c2VjcmV0")).unwrap()
+}
+
 impl Bench {
     /// Nothing where there is no Postgres or no broker here.
     pub(crate) async fn new(rules: Rules) -> Option<Self> {
@@ -42,7 +47,7 @@ impl Bench {
         let open = |login: &str| Settings { outbox: true, ..database.settings(login) };
         let store = Arc::new(Postgres::connect(&open("test_api")).await.unwrap());
         let worker = Arc::new(Postgres::connect(&open("test_worker")).await.unwrap());
-        let settings = Bus { again_after: Duration::from_secs(2), ..Bus::new(broker.address()) };
+        let settings = Bus { again_after: Duration::from_secs(2), ..Bus::new(address(&broker)) };
         let bus = Arc::new(ServiceBus::new(worker, settings));
         let relay = Relay(tokio::spawn({
             let bus = Arc::clone(&bus);

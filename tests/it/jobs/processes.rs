@@ -14,6 +14,10 @@ use tempfile::TempDir;
 use super::small;
 use crate::auth::publish;
 use crate::support::{WORKER_KEY, copy, repository, set_rates, tenants};
+use broker::{Broker, Rules};
+
+#[path = "../../../jobs/tests/it/servicebus/broker.rs"]
+mod broker;
 
 /// A process with what it wrote, killed when it is dropped.
 struct Program {
@@ -32,6 +36,8 @@ struct Deployment {
     server: String,
     database: String,
     client: reqwest::Client,
+    /// The connection string of the broker that tells workers of jobs; none where it is empty.
+    bus: String,
 }
 
 // === impl Program ===
@@ -98,7 +104,7 @@ impl Deployment {
         let node = simnode::Node::start(simnode::Config::default()).await.unwrap();
         let database = format!("p_{}", uuid::Uuid::new_v4().simple());
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(1)).build().unwrap();
-        let new = Self { folder, issuer, jwks, node, server, database, client };
+        let new = Self { folder, issuer, jwks, node, server, database, client, bus: String::new() };
         new.sql("postgres", &format!("CREATE DATABASE {}", new.database)).await;
         for _ in 0..2 {
             // The second time there is nothing to do.
@@ -110,7 +116,8 @@ impl Deployment {
                 .unwrap();
             assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
         }
-        new.sql(&new.database, &format!("CREATE ROLE {}_api LOGIN IN ROLE appserver_api", new.database)).await;
+        let roles = "appserver_api, appserver_relay";
+        new.sql(&new.database, &format!("CREATE ROLE {}_api LOGIN IN ROLE {roles}", new.database)).await;
         let roles = "appserver_worker, appserver_reaper";
         new.sql(&new.database, &format!("CREATE ROLE {}_worker LOGIN IN ROLE {roles}", new.database)).await;
         Some(new)
@@ -131,7 +138,9 @@ impl Deployment {
         let log = self.folder.path().join(format!("{program}.log"));
         let (mut command, url) = (Command::new(beside(program)), format!("http://{listen}"));
         command.current_dir(self.folder.path()).args(args).stdin(Stdio::null());
-        for name in ["PORT", "APPSERVER_CONFIG", "APP_ID", "RHINO_COMPUTE_KEY", "LINK_KEY", "QUEUE_NAME"] {
+        for name in
+            ["PORT", "APPSERVER_CONFIG", "APP_ID", "RHINO_COMPUTE_KEY", "LINK_KEY", "QUEUE_NAME", "SERVICEBUS_CONN"]
+        {
             command.env_remove(name);
         }
         let (out, err) = (File::create(&log).unwrap(), File::options().append(true).open(&log).unwrap());
@@ -158,19 +167,23 @@ impl Deployment {
     }
 
     async fn api(&self, gateway: &str) -> Program {
-        let listen = free();
+        self.api_at(&free(), gateway).await
+    }
+
+    async fn api_at(&self, listen: &str, gateway: &str) -> Program {
         let public = format!("http://{listen}");
         let database = self.url(&format!("{}_api", self.database));
         let mut api = self.start(
             "appserver-api",
             &[],
-            &listen,
+            listen,
             &[
-                ("API_LISTEN", &listen),
+                ("API_LISTEN", listen),
                 ("PUBLIC_URL", &public),
                 ("APP_SERVER_URL", gateway),
                 ("APP_SERVER_KEY", WORKER_KEY),
                 ("DATABASE_URL", &database),
+                ("SERVICEBUS_CONN", &self.bus),
             ],
         );
         // Keys are fetched with the first token.
@@ -191,6 +204,7 @@ impl Deployment {
                 ("APP_SERVER_URL", gateway),
                 ("APP_SERVER_KEY", WORKER_KEY),
                 ("DATABASE_URL", &database),
+                ("SERVICEBUS_CONN", &self.bus),
                 ("LOCK_RENEW_SEC", "1"),
                 ("UPKEEP_SEC", "1"),
             ],
@@ -207,7 +221,22 @@ impl Deployment {
 
 #[tokio::test]
 async fn three_programs_over_postgres_run_a_job_say_nothing_of_its_inputs_and_end_when_told_to() {
-    let Some(deployment) = Deployment::new().await else { return };
+    if let Some(deployment) = Deployment::new().await {
+        run_a_job(deployment).await;
+    }
+}
+
+/// The same with Service Bus, by one setting.
+#[tokio::test]
+async fn three_programs_over_service_bus_run_a_job_and_the_log_does_not_know_its_key() {
+    let (Some(deployment), Some(broker)) = (Deployment::new().await, Broker::start(Rules::default())) else { return };
+    let bus = broker.connection("c2VjcmV0");
+    run_a_job(Deployment { bus, ..deployment }).await;
+    let figure = |name| broker.figure("jobs-sitefit", name);
+    assert_eq!((figure("accepted"), figure("completed"), figure("ready"), figure("locked")), (1, 1, 0, 0));
+}
+
+async fn run_a_job(deployment: Deployment) {
     let mut gateway = deployment.gateway().await;
     let mut api = deployment.api(&gateway.url).await;
     let mut worker = deployment.worker(&gateway.url).await;
@@ -250,11 +279,96 @@ async fn three_programs_over_postgres_run_a_job_say_nothing_of_its_inputs_and_en
     for (program, own) in [(&gateway, "sitefit"), (&api, "jobs/run"), (&worker, "succeeded")] {
         let said = program.said();
         assert!(said.contains(own), "a log that is none shows nothing: {said}");
-        for word in ["canary", "31.41592", WORKER_KEY, token.as_str()] {
+        for word in ["canary", "31.41592", WORKER_KEY, token.as_str(), "c2VjcmV0", "SharedAccessSignature"] {
             assert!(!said.contains(word), "{word} in {}: {said}", program.log.display());
         }
     }
     deployment.node.stop().await;
+}
+
+mod slow {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    const CLIENTS: u32 = 8;
+    const KEYS: u32 = 40;
+    const KILLS: u64 = 12;
+
+    /// J1 for the API: it is killed while callers submit, who ask again with the same key until they have an answer.
+    #[tokio::test]
+    #[ignore = "slow: an API that is killed twelve times, and 320 jobs"]
+    async fn j1_kills_of_the_api_lose_no_job_that_was_answered_and_double_none() {
+        let Some(deployment) = Deployment::new().await else { return };
+        let gateway = deployment.gateway().await;
+        let worker = deployment.worker(&gateway.url).await;
+        let listen = free();
+        let mut api = deployment.api_at(&listen, &gateway.url).await;
+        let token = deployment.issuer.token("user-1", "studio", None, 3_600).unwrap();
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                let (http, token, url) = (deployment.client.clone(), token.clone(), api.url.clone());
+                tokio::spawn(async move {
+                    let mut answered = BTreeMap::new();
+                    for key in (0..KEYS).map(|key| format!("{client}-{key}")) {
+                        // Twice: the second time it is a replay.
+                        for _ in 0..2 {
+                            let id = submit(&http, &url, &token, &key).await;
+                            let before = answered.insert(key.clone(), id.clone());
+                            assert!(before.is_none_or(|before| before == id), "{key} is two jobs");
+                        }
+                    }
+                    answered
+                })
+            })
+            .collect();
+        for kill in 0..KILLS {
+            tokio::time::sleep(Duration::from_millis(150 + 41 * (kill % 5))).await;
+            // What was there is killed when it is let go of.
+            drop(api);
+            api = deployment.api_at(&listen, &gateway.url).await;
+        }
+        let mut answered = BTreeSet::new();
+        for client in clients {
+            answered.extend(client.await.unwrap().into_values());
+        }
+        assert_eq!(answered.len(), (CLIENTS * KEYS) as usize);
+        let query = |sql: &'static str| {
+            let address = format!("postgres://postgres@{}/{}", deployment.server, deployment.database);
+            async move {
+                let mut raw = PgConnection::connect(&address).await.unwrap();
+                sqlx::query_scalar::<_, String>(sql).fetch_all(&mut raw).await.unwrap()
+            }
+        };
+        let made: BTreeSet<String> = query("SELECT id::text FROM appserver.job").await.into_iter().collect();
+        assert_eq!(made, answered, "every job that is there was answered, and the other way round");
+        let ends = "SELECT job_id::text FROM appserver.job_event WHERE kind = 'succeeded'";
+        for _ in 0..600 {
+            if query(ends).await.len() >= answered.len() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let ended = query(ends).await;
+        assert_eq!((ended.len(), ended.into_iter().collect::<BTreeSet<_>>()), (answered.len(), answered));
+        drop((api, worker, gateway));
+        deployment.node.stop().await;
+    }
+
+    async fn submit(http: &reqwest::Client, url: &str, token: &str, key: &str) -> String {
+        for _ in 0..3000 {
+            let request =
+                http.post(format!("{url}/sitefit/jobs/run")).bearer_auth(token).header("idempotency-key", key);
+            if let Ok(answer) = request.body(small().to_string()).send().await
+                && answer.status() == 202
+                && let Ok(job) = answer.json::<Value>().await
+            {
+                return job["job_id"].as_str().unwrap().to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{key} is never answered");
+    }
 }
 
 async fn until_said(deployment: &Deployment, program: &Program, wanted: &str) -> String {

@@ -1,12 +1,14 @@
 //! The adapter by itself: what the broker says of a message is what its caller hears.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jobs::servicebus::{Address, Fault, Inbox, Received, Settle};
 
-use super::broker::{Broker, Rules, python, script};
+use super::address;
+use super::broker::{Broker, Rules, script};
 
 const QUEUE: &str = "jobs-sitefit";
 const DEAD: &str = "jobs-sitefit/$DeadLetterQueue";
@@ -18,8 +20,13 @@ const SHORT: Rules = Rules { lock_ms: 600, deliveries_max: 10, duplicates_ms: 0,
 /// Microsoft's client holds the stand-in to what the adapter's tests rest on.
 #[test]
 fn microsofts_own_client_finds_the_stand_in_to_be_what_the_adapter_takes_it_for() {
-    let (Some(python), Some(broker)) = (python(), Broker::start(Rules { lock_ms: 2_000, ..SHORT })) else { return };
-    let run = Command::new(python).arg(script("witness.py")).args([broker.port.to_string(), "2000".to_owned()]).output().unwrap();
+    let Some(broker) = Broker::start(Rules { lock_ms: 2_000, ..SHORT }) else { return };
+    let python = Path::new(&std::env::var_os("APPSERVER_TEST_SERVICEBUS").unwrap()).join("python/bin/python");
+    let run = Command::new(python)
+        .arg(script("witness.py"))
+        .args([broker.port.to_string(), "2000".to_owned()])
+        .output()
+        .unwrap();
     let said = String::from_utf8(run.stdout).unwrap();
     let wanted = "wrong key refused\npeeked first 0\nrenewed True\nabandoned first 1\ncompleted 0\ndead poison definition_error It is dead.\n\
                   late completion refused: lock lost\nlate renewal refused: lock lost\nredelivered slow 1\nscheduled: not yet 0\n\
@@ -30,7 +37,7 @@ fn microsofts_own_client_finds_the_stand_in_to_be_what_the_adapter_takes_it_for(
 
 /// Sends as the queue does, by its own sender.
 async fn send(broker: &Broker, body: &str, id: &str, after: Duration) {
-    let post = jobs::servicebus::Post::new(Arc::new(broker.address()));
+    let post = jobs::servicebus::Post::new(Arc::new(address(broker)));
     let letter = jobs::servicebus::Letter { id: id.to_owned(), body: body.as_bytes().to_vec(), after };
     post.send(QUEUE, letter).await.unwrap();
 }
@@ -53,7 +60,7 @@ async fn none(inbox: &Inbox) {
 }
 
 fn open(broker: &Broker, queue: &str) -> Inbox {
-    Inbox::open(Arc::new(broker.address()), queue)
+    Inbox::open(Arc::new(address(broker)), queue)
 }
 
 #[tokio::test]
@@ -163,7 +170,7 @@ async fn a_line_that_breaks_is_made_anew_and_its_messages_come_again() {
 async fn a_link_that_the_broker_ends_because_it_is_idle_costs_nothing() {
     let Some(broker) = Broker::start(Rules { idle_ms: 300, ..Rules::default() }) else { return };
     let inbox = open(&broker, QUEUE);
-    let post = jobs::servicebus::Post::new(Arc::new(broker.address()));
+    let post = jobs::servicebus::Post::new(Arc::new(address(&broker)));
     for id in 0..3 {
         let letter = jobs::servicebus::Letter { id: id.to_string(), body: b"one".to_vec(), after: Duration::ZERO };
         post.send(QUEUE, letter).await.unwrap();
@@ -181,6 +188,20 @@ async fn a_wrong_key_is_refused_and_said_without_it() {
     let letter = jobs::servicebus::Letter { id: "a".to_owned(), body: b"one".to_vec(), after: Duration::ZERO };
     let Err(Fault::Refused(why)) = post.send(QUEUE, letter).await else { panic!("a wrong key was taken") };
     assert!(why.contains("401") && !why.contains("aHVudGVyMg"), "{why}");
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_waits_for_any_more_is_given_back_uncounted() {
+    let Some(broker) = Broker::start(Rules::default()) else { return };
+    let (inbox, other) = (open(&broker, QUEUE), open(&broker, QUEUE));
+    send(&broker, "one", "a", Duration::ZERO).await;
+    let got = next(&inbox).await;
+    inbox.settle(got, Settle::Complete).await.unwrap();
+    none(&inbox).await;
+    // It was asked for one, and has it now.
+    send(&broker, "two", "b", Duration::ZERO).await;
+    let got = next(&other).await;
+    assert_eq!((got.body.as_slice(), got.deliveries, broker.figure(QUEUE, "released")), (&b"two"[..], 0, 1));
 }
 
 #[tokio::test]

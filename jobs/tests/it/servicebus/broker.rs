@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 
-use jobs::servicebus::Address;
 use serde_json::Value;
 
 /// What the broker is to be like.
@@ -45,11 +44,6 @@ fn installed() -> Option<PathBuf> {
     Some(PathBuf::from(folder))
 }
 
-/// The Python that has Microsoft's client.
-pub(crate) fn python() -> Option<PathBuf> {
-    Some(installed()?.join("python/bin/python"))
-}
-
 pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../jobs/tests/servicebus").join(name)
 }
@@ -81,15 +75,12 @@ impl Broker {
         Some(Self { child, words: Mutex::new((input, output)), port })
     }
 
+    /// What a program is told of it; the key that it takes is `c2VjcmV0`.
     pub(crate) fn connection(&self, key: &str) -> String {
         format!(
             "Endpoint=sb://127.0.0.1:{};SharedAccessKeyName=jobs;SharedAccessKey={key};UseDevelopmentEmulator=true;",
             self.port
         )
-    }
-
-    pub(crate) fn address(&self) -> Address {
-        Address::parse(&self.connection("c2VjcmV0")).unwrap()
     }
 
     /// Says a word to it, and gives its queues' figures.

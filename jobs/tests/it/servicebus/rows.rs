@@ -7,8 +7,8 @@ use jobs::servicebus::{Inbox, Letter, Post, Settle};
 use jobs::{Abandon, Claimed, Error, JobId, Outcome, Queue as _, State, Store as _, Submitted};
 use sqlx::Row as _;
 
-use super::Bench;
 use super::broker::{Broker, Rules};
+use super::{Bench, address};
 use crate::server::run;
 use crate::support::{LONG, SHORT, ann, app, failure, new_job, result_of};
 
@@ -62,7 +62,7 @@ async fn a_message_is_completed_with_its_row_and_carries_names_only() {
     let Some(bench) = Bench::new(Rules::default()).await else { return };
     let id = bench.submit().await;
     bench.until(QUEUE, "ready", 1).await;
-    let inbox = Inbox::open(Arc::new(bench.broker.address()), QUEUE);
+    let inbox = Inbox::open(Arc::new(address(&bench.broker)), QUEUE);
     let seen = loop {
         if let Ok(Some(seen)) = inbox.next(LONG).await {
             break seen;
@@ -95,7 +95,7 @@ async fn a_message_whose_row_is_over_or_gone_is_completed_and_counted() {
 async fn a_row_whose_message_is_gone_is_told_of_again() {
     let Some(bench) = Bench::new(Rules::default()).await else { return };
     let id = bench.submit().await;
-    let inbox = Inbox::open(Arc::new(bench.broker.address()), QUEUE);
+    let inbox = Inbox::open(Arc::new(address(&bench.broker)), QUEUE);
     let lost = loop {
         if let Ok(Some(lost)) = inbox.next(LONG).await {
             break lost;
@@ -168,7 +168,7 @@ async fn a_retry_is_a_message_for_later_and_a_dead_job_is_a_dead_message_with_it
     assert_eq!((claimed.job.id, claimed.job.attempts), (id, 2));
     bench.bus.dead_letter(&claimed.lease, failure("inputs_unreadable", false)).await.unwrap();
     assert_eq!((bench.state(id).await, bench.broker.figure(DEAD, "ready")), (State::Dead, 1));
-    let dead = Inbox::open(Arc::new(bench.broker.address()), "jobs-sitefit/$DeadLetterQueue");
+    let dead = Inbox::open(Arc::new(address(&bench.broker)), "jobs-sitefit/$DeadLetterQueue");
     let buried = loop {
         if let Ok(Some(buried)) = dead.next(LONG).await {
             break buried;
@@ -184,7 +184,7 @@ async fn a_retry_is_a_message_for_later_and_a_dead_job_is_a_dead_message_with_it
 #[tokio::test]
 async fn a_message_that_is_none_of_ours_is_buried_and_blocks_nobody() {
     let Some(bench) = Bench::new(Rules::default()).await else { return };
-    let post = Post::new(Arc::new(bench.broker.address()));
+    let post = Post::new(Arc::new(address(&bench.broker)));
     let foreign = r#"{"tenant":"ann","app":"parking","job":"0192d0c0-0000-7000-8000-000000000000"}"#;
     for (id, body) in ["", "{", "[]", r#"{"tenant":"../x"}"#, foreign].into_iter().enumerate() {
         let letter = Letter { id: id.to_string(), body: body.as_bytes().to_vec(), after: Duration::ZERO };
