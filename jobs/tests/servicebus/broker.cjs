@@ -59,7 +59,12 @@ class Queue {
 
   pump() {
     for (const link of this.links) {
-      while (this.ready.length && link.sendable() && link.credit > 0) this.deliver(link, this.ready.shift());
+      // A link's credit shrinks when its connection writes, a moment later: what was given to it until then counts, too.
+      while (this.ready.length && link.sendable() && link.credit > (link.given || 0)) {
+        link.given = (link.given || 0) + 1;
+        this.deliver(link, this.ready.shift());
+        setImmediate(() => { link.given = 0; this.pump(); });
+      }
     }
   }
 
