@@ -88,6 +88,7 @@ fn in_memory(cache: Option<Cache>) -> Front {
     gateway::seats::apply(&seats, &registry.current());
     let parts = Parts {
         metrics: appserver::telemetry::metrics::Metrics::default(),
+        tracer: trace::Tracer::default(),
         registry,
         nodes,
         seats,
@@ -108,6 +109,7 @@ fn in_memory(cache: Option<Cache>) -> Front {
         rhino: None,
         timings: Timings::default(),
         trees: None,
+        solved_in: None,
     };
     gateway::path(parts, service_fn(move |_: Seated| std::future::ready(Ok::<_, Error>(answer.clone()))))
 }

@@ -63,6 +63,8 @@ pub enum Kind {
     PollOnly,
     /// The last good registry could not be written to, or read from, the state folder.
     StateFault,
+    /// An operator changed which log lines are written, or such a change came to its end.
+    LogLevelChanged,
 }
 
 /// A page of events.
@@ -108,6 +110,12 @@ impl Events {
             ring.kept.pop_front();
         }
         ring.kept.push_back(event);
+    }
+
+    /// Writes down that other log lines are written now.
+    pub fn log_level(&self, from: &str, to: &str, reason: &str) {
+        let (from, to) = (Some(from.to_owned()), Some(to.to_owned()));
+        self.add(Draft { from, to, ..Draft::of(Kind::LogLevelChanged).because(reason) });
     }
 
     /// How many events there were of each kind that there was one of, those included that are no longer kept.
@@ -169,6 +177,7 @@ impl Kind {
             | Self::PolicyChanged
             | Self::TenantsChanged
             | Self::AliasMoved
+            | Self::LogLevelChanged
             | Self::Fresh => false,
         }
     }
@@ -191,6 +200,7 @@ impl Kind {
             Self::Fresh => "fresh",
             Self::PollOnly => "poll_only",
             Self::StateFault => "state_fault",
+            Self::LogLevelChanged => "log_level_changed",
         }
     }
 }

@@ -63,6 +63,7 @@ impl Bench {
             bounds: Bounds { attempts_max: 2, ..Bounds::default() },
             only: None,
             public_url: base.clone(),
+            tracer: trace::Tracer::default(),
         };
         let work = worker::Parts {
             queue: Arc::clone(&store) as Arc<dyn Queue>,
@@ -71,6 +72,7 @@ impl Bench {
             gateway: Gateway::new(&gateway.base, WORKER_KEY).unwrap(),
             apps: apps.to_vec(),
             name: "test".to_owned(),
+            tracer: trace::Tracer::default(),
             bounds: worker::Bounds { renew_every: Duration::from_millis(200), ..worker::Bounds::default() },
         };
         let stop = CancellationToken::new();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use appserver::admin::{Admin, Health};
 use appserver::app::{App, Consent};
-use appserver::config::{AuthMode, Config, Node};
+use appserver::config::{AuthMode, Config, Node, Secrets};
 use appserver::registry::Registry;
 use serde_json::{Value, json};
 use simnode::Running;
@@ -103,7 +103,7 @@ impl TestGateway {
         if let Some(edit) = setup.config {
             edit(&mut config);
         }
-        let app = App::build(&config, None, Consent::default()).await.unwrap();
+        let app = App::build(&config, Secrets::default(), Consent::default()).await.unwrap();
         let operators = app.admin_address().map(|address| format!("http://{address}"));
         let (address, admin, stop) = (app.address(), app.admin(), CancellationToken::new());
         let registry = app.registry();

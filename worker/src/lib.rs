@@ -39,6 +39,7 @@ pub struct Parts {
     pub apps: Vec<AppId>,
     /// Who it is, for the rows.
     pub name: String,
+    pub tracer: trace::Tracer,
     pub bounds: Bounds,
 }
 

@@ -23,7 +23,7 @@ const GRACE_LEAST: Duration = Duration::from_hours(1);
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = Config::parse();
-    log();
+    let _flushed = logs::Flushed;
     match run(config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -34,6 +34,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
+    logs::start(config.log.filter.clone(), config.log.format)?;
+    let (tracer, exporter) = trace::start(config.trace.settings("appserver-worker")?)?;
     let opened = jobs::open(&config.database_url).await.context("DATABASE_URL cannot be used")?;
     let apps: Vec<AppId> =
         config.app_id.iter().map(|app| AppId::new(app)).collect::<Result<_, _>>().context("APP_ID names no app")?;
@@ -51,6 +53,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         gateway: Gateway::new(&config.gateway, &config.key).map_err(anyhow::Error::msg)?,
         apps,
         name: format!("worker-{}", uuid::Uuid::now_v7()),
+        tracer,
         bounds: Bounds {
             lease: renew_every * RENEWALS,
             renew_every,
@@ -72,7 +75,14 @@ async fn run(config: Config) -> anyhow::Result<()> {
     // Health is answered until the last job is done with.
     let router = health::router(parts.clone(), metrics.clone());
     let answering = tokio::spawn(async move { axum::serve(listener, router).await });
+    // The last spans are told after the last job.
+    let worked = CancellationToken::new();
+    let export = exporter.map(|exporter| tokio::spawn(exporter.run(worked.clone().cancelled_owned())));
     worker::run(parts, metrics, stop).await;
+    worked.cancel();
+    if let Some(export) = export {
+        export.await?;
+    }
     answering.abort();
     Ok(())
 }
@@ -90,14 +100,6 @@ fn check_queue(config: &Config, apps: &[AppId]) -> anyhow::Result<()> {
         }
         Some(_) | None => Ok(()),
     }
-}
-
-/// One JSON line an event, as the gateway writes them.
-fn log() {
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .from_env_lossy();
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
 async fn stopped(stop: CancellationToken) {
