@@ -14,7 +14,7 @@ use http_body::Body as _;
 use jobs::AppId;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tokio::time::Instant;
-use trace::{Context, Kind, Span, Step, TRACEPARENT};
+use trace::{Context, Kind, Span, Step};
 use uuid::Uuid;
 
 use crate::{Api, Error};
@@ -101,7 +101,7 @@ pub(crate) async fn observe(State(api): State<Arc<Api>>, request: Request, next:
     }
     let headers = response.headers_mut();
     headers.extend(HeaderValue::from_str(&line.request_id).ok().map(|id| (REQUEST_ID, id)));
-    headers.extend(HeaderValue::try_from(place.to_string()).ok().map(|place| (TRACEPARENT, place)));
+    place.write(headers);
     line.outcome = Some((response.status(), code));
     // The length of a stream of events is not known.
     line.response_bytes = response.body().size_hint().exact();

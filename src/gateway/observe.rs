@@ -12,7 +12,7 @@ use http_body::Body as _;
 use tokio::time::Instant;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
-use trace::{Context, Kind, Span, TRACEPARENT, Tracer};
+use trace::{Context, Kind, Span, Tracer};
 use tracing::Instrument as _;
 
 use super::answer::milliseconds;
@@ -79,8 +79,7 @@ where
             line.outcome = Some((response.status().as_u16(), code));
             line.response_bytes = response.body().size_hint().exact();
             response.headers_mut().insert(REQUEST_ID, id);
-            let place = HeaderValue::try_from(line.ticket.place().to_string());
-            response.headers_mut().extend(place.ok().map(|place| (TRACEPARENT, place)));
+            line.ticket.place().write(response.headers_mut());
             Ok(response)
         })
     }

@@ -114,6 +114,13 @@ impl Place {
         })
     }
 
+    /// Says it to whom the headers go, in place of what they said.
+    pub fn write(self, headers: &mut HeaderMap) {
+        if let Ok(place) = HeaderValue::try_from(self.to_string()) {
+            headers.insert(TRACEPARENT, place);
+        }
+    }
+
     /// Whether spans of this trace are to be kept.
     pub fn is_sampled(self) -> bool {
         self.flags & SAMPLED != 0
@@ -167,8 +174,11 @@ impl Context {
 
     /// Says it to whom the headers go, in place of what they said.
     pub fn write(&self, headers: &mut HeaderMap) {
-        headers.extend(HeaderValue::try_from(self.place.to_string()).ok().map(|place| (TRACEPARENT, place)));
-        headers.extend(self.state().and_then(|state| HeaderValue::from_str(state).ok()).map(|state| (TRACESTATE, state)));
+        headers.remove(TRACESTATE);
+        self.place.write(headers);
+        if let Some(state) = self.state().and_then(|state| HeaderValue::from_str(state).ok()) {
+            headers.insert(TRACESTATE, state);
+        }
     }
 }
 
