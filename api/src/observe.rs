@@ -244,8 +244,16 @@ pub(crate) async fn metrics(State(api): State<Arc<Api>>) -> Response {
         let Ok(stats) = api.parts.queue.stats(app).await else { continue };
         metrics::with_local_recorder(&api.metrics.recorder, || jobs_gauges(app.as_str(), &stats));
     }
+    metrics::with_local_recorder(&api.metrics.recorder, || spans(api.parts.tracer.counts()));
     api.metrics.handle.run_upkeep();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.metrics.handle.render()).into_response()
+}
+
+/// What became of spans that were kept.
+fn spans(trace::Counts { sent, dropped, failed }: trace::Counts) {
+    for (outcome, count) in [("sent", sent), ("dropped", dropped), ("failed", failed)] {
+        metrics::counter!("appserver_spans_total", "outcome" => outcome).absolute(count);
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a queue of 2^53 jobs is none")]

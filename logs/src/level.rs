@@ -41,6 +41,38 @@ pub struct View {
     pub reverts_in_sec: Option<u64>,
 }
 
+/// What an operator wants written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// A level, or `target=level`, with commas between them.
+    pub filter: String,
+    /// For how many seconds; until the next change or restart, if none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_sec: Option<u64>,
+}
+
+/// Why an order is not obeyed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error(transparent)]
+    Filter(#[from] crate::filter::Error),
+    #[error("`for_sec` is from 1 to {FOR_SEC_MAX}")]
+    Time,
+}
+
+/// A change as it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    pub from: String,
+    pub to: String,
+    /// Why, in words for a log of events.
+    pub reason: String,
+}
+
+/// The longest "while": what is needed for longer belongs in the configuration.
+pub const FOR_SEC_MAX: u64 = 86_400;
+
 /// Stands before the lines, and lets those through that the filter names. It is asked once for each place in the code, and again after a
 /// change; not for each line.
 pub(crate) struct Gate(Arc<ArcSwap<Filter>>);
@@ -79,15 +111,31 @@ impl Level {
         before
     }
 
-    /// The usual one is in force again. Gives the one that was.
-    pub fn reset(&self) -> Filter {
-        self.set((*self.usual).clone(), None)
+    /// Does what an operator wants.
+    ///
+    /// # Errors
+    /// For what is no filter, or no time; nothing is changed then.
+    pub fn obey(&self, order: &Order) -> Result<Changed, Refused> {
+        let filter: Filter = order.filter.parse()?;
+        if order.for_sec.is_some_and(|sec| !(1..=FOR_SEC_MAX).contains(&sec)) {
+            return Err(Refused::Time);
+        }
+        let to = filter.to_string();
+        let from = self.set(filter, order.for_sec.map(Duration::from_secs)).to_string();
+        let reason = order.for_sec.map_or("by an operator".to_owned(), |sec| format!("by an operator, for {sec} s"));
+        Ok(Changed { from, to, reason })
+    }
+
+    /// The usual one is in force again.
+    pub fn reset(&self) -> Changed {
+        let from = self.set((*self.usual).clone(), None).to_string();
+        Changed { from, to: self.usual.to_string(), reason: "reset by an operator".to_owned() }
     }
 
     /// Ends changes that were made for a while, and tells of each by the filter that was in force. To be run as long as the program.
     ///
     /// Cancel safe.
-    pub async fn keep(&self, reverted: impl Fn(&Filter)) {
+    pub async fn keep(&self, reverted: impl Fn(&Changed)) {
         let mut until = self.until.subscribe();
         loop {
             let end = *until.borrow_and_update();
@@ -107,8 +155,8 @@ impl Level {
                     let before = due.then(|| self.swap((*self.usual).clone()));
                     self.until.send_if_modified(|until| due && until.take().is_some());
                     drop(one);
-                    if let Some(before) = before {
-                        reverted(&before);
+                    if let Some(from) = before.map(|before| before.to_string()) {
+                        reverted(&Changed { from, to: self.usual.to_string(), reason: "the time of a change is over".to_owned() });
                     }
                 }
             }
@@ -183,7 +231,7 @@ mod tests {
         let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(gate).with(layer));
         let reverted = Arc::new(Mutex::new(Vec::new()));
         let (keeper, told) = (level.clone(), Arc::clone(&reverted));
-        tokio::spawn(async move { keeper.keep(|before| told.lock().unwrap().push(before.to_string())).await });
+        tokio::spawn(async move { keeper.keep(|changed| told.lock().unwrap().push(changed.from.clone())).await });
         // The same place in the code each time, so that what it was told before does not stick to it.
         let heard = || {
             said.0.lock().unwrap().clear();
@@ -204,7 +252,19 @@ mod tests {
         level.set(filter("trace"), None);
         tokio::time::sleep(Duration::from_hours(1)).await;
         assert_eq!(level.view(), View { filter: "trace".into(), usual: "warn".into(), reverts_in_sec: None });
-        assert_eq!(level.reset().as_str(), "trace");
+        assert_eq!(level.reset().from, "trace");
         assert!(!heard());
+    }
+
+    #[test]
+    fn an_order_is_obeyed_whole_or_refused_whole() {
+        let level = Level::detached(filter("info"));
+        let order = |filter: &str, for_sec| Order { filter: filter.to_owned(), for_sec };
+        let changed = level.obey(&order("a::b=debug", Some(5))).unwrap();
+        assert_eq!((changed.from.as_str(), changed.to.as_str(), changed.reason.as_str()), ("info", "a::b=debug", "by an operator, for 5 s"));
+        for bad in [order("loud", None), order("debug", Some(0)), order("debug", Some(FOR_SEC_MAX + 1))] {
+            assert!(level.obey(&bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(level.view().filter, "a::b=debug");
     }
 }

@@ -17,7 +17,7 @@ mod level;
 pub mod lines;
 
 pub use filter::Filter;
-pub use level::{Level, View};
+pub use level::{Changed, FOR_SEC_MAX, Level, Order, Refused, View};
 use lines::Lines;
 
 /// The process has one standard error, and one filter before it.

@@ -5,27 +5,13 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode, header};
-use logs::{Filter, Level, View};
-use serde::{Deserialize, Serialize};
+use logs::{Level, Order, View};
 
 use super::aliases::{Problem, received};
 use super::{Admin, respond};
 use crate::gateway::{Request, Response};
 use crate::registry::events::Events;
 
-/// What `PUT /admin/log-level` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Order {
-    /// A level, or `target=level`, with commas between them.
-    pub filter: String,
-    /// For how many seconds; until the next change or restart, if none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub for_sec: Option<u64>,
-}
-
-/// The longest "while": what is needed for longer belongs in the configuration.
-pub const FOR_SEC_MAX: u64 = 86_400;
 const BODY_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn answer(admin: &Admin, request: Request) -> Response {
@@ -36,8 +22,7 @@ pub(super) async fn answer(admin: &Admin, request: Request) -> Response {
     match *request.method() {
         Method::GET | Method::HEAD => json(&level.view()),
         Method::DELETE => {
-            let before = level.reset();
-            events.log_level(before.as_str(), &level.view().filter, "reset by an operator");
+            events.log_level(level.reset());
             json(&level.view())
         }
         Method::PUT => {
@@ -59,15 +44,8 @@ pub(super) async fn answer(admin: &Admin, request: Request) -> Response {
 }
 
 fn order(level: &Level, events: &Events, body: &[u8]) -> Result<View, String> {
-    let Order { filter, for_sec } = serde_json::from_slice(body).map_err(|error| format!("this is no order: {error}"))?;
-    let filter: Filter = filter.parse().map_err(|error: logs::filter::Error| error.to_string())?;
-    if for_sec.is_some_and(|sec| !(1..=FOR_SEC_MAX).contains(&sec)) {
-        return Err(format!("`for_sec` is from 1 to {FOR_SEC_MAX}"));
-    }
-    let reason = for_sec.map_or("by an operator".to_owned(), |sec| format!("by an operator, for {sec} s"));
-    let to = filter.to_string();
-    let before = level.set(filter, for_sec.map(Duration::from_secs));
-    events.log_level(before.as_str(), &to, &reason);
+    let order: Order = serde_json::from_slice(body).map_err(|error| format!("this is no order: {error}"))?;
+    events.log_level(level.obey(&order).map_err(|refused| refused.to_string())?);
     Ok(level.view())
 }
 
@@ -75,7 +53,7 @@ fn order(level: &Level, events: &Events, body: &[u8]) -> Result<View, String> {
 ///
 /// Cancel safe.
 pub async fn keep(level: &Level, events: &Events) {
-    level.keep(|before| events.log_level(before.as_str(), &level.view().usual, "the time of a change is over")).await;
+    level.keep(|changed| events.log_level(changed.clone())).await;
 }
 
 fn told(status: StatusCode, error: &str, message: &str) -> Response {

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use logs::View;
+use logs::{Order, View};
 
 use super::{Exit, print, say};
 use crate::admin::aliases::Problem;
-use crate::admin::level::Order;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -21,7 +20,7 @@ pub(super) struct Args {
     /// Write what the gateway was started with again.
     #[arg(long, conflicts_with = "filter")]
     reset: bool,
-    /// The gateway's own listener for operators (`admin.listen`).
+    /// The gateway's own listener for operators (`admin.listen`), or the worker's (`WORKER_LISTEN`).
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3001", env = "APPSERVER_ADMIN_URL")]
     url: String,
 }

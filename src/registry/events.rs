@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use logs::Changed;
 use serde::{Deserialize, Serialize};
 
 /// How many events are kept: 1,024 of about 500 bytes are half a megabyte, and a deploy of all samples writes ten.
@@ -113,9 +114,8 @@ impl Events {
     }
 
     /// Writes down that other log lines are written now.
-    pub fn log_level(&self, from: &str, to: &str, reason: &str) {
-        let (from, to) = (Some(from.to_owned()), Some(to.to_owned()));
-        self.add(Draft { from, to, ..Draft::of(Kind::LogLevelChanged).because(reason) });
+    pub fn log_level(&self, Changed { from, to, reason }: Changed) {
+        self.add(Draft { from: Some(from), to: Some(to), ..Draft::of(Kind::LogLevelChanged).because(reason) });
     }
 
     /// How many events there were of each kind that there was one of, those included that are no longer kept.

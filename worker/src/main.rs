@@ -1,5 +1,6 @@
 //! The `appserver-worker` command: what it is told becomes a worker that works until it is told to stop.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use worker::config::Config;
 use worker::gateway::Gateway;
 use worker::health::{self, Metrics};
-use worker::{Bounds, Parts};
+use worker::{Bounds, Parts, level};
 
 /// A lease is granted for so many renewals: two may fail before a third of it is left.
 const RENEWALS: u32 = 4;
@@ -74,7 +75,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
     tokio::spawn(stopped(stop.clone()));
     // Health is answered until the last job is done with.
     let router = health::router(parts.clone(), metrics.clone());
-    let answering = tokio::spawn(async move { axum::serve(listener, router).await });
+    let answering = tokio::spawn(async move { 
+        axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
+    });
+    tokio::spawn(level::keep());
     // The last spans are told after the last job.
     let worked = CancellationToken::new();
     let export = exporter.map(|exporter| tokio::spawn(exporter.run(worked.clone().cancelled_owned())));

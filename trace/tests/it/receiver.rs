@@ -1,5 +1,7 @@
 //! A collector for tests: takes OTLP by HTTP and reads it with the official messages.
 
+#![allow(dead_code, reason = "two test binaries share it, and neither uses all of it")]
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
