@@ -11,6 +11,7 @@ use identity::{Claims, Jwks, Rules, Verifier};
 use jobs::AppId;
 use jobs::artifacts::LinkKey;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 const LEEWAY_SEC: u64 = 30;
@@ -19,7 +20,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = Config::parse();
-    jobs::program::log();
+    let _flushed = logs::Flushed;
     match run(config).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -31,20 +32,29 @@ async fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> anyhow::Result<bool> {
+    logs::start(config.log.filter.clone(), config.log.format)?;
+    let (tracer, exporter) = trace::start(config.trace.settings("appserver-api")?)?;
     let mut listen = config.listen;
     listen.set_port(config.port.unwrap_or(listen.port()));
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    let parts = parts(config).await?;
+    let parts = parts(config, tracer).await?;
     tracing::info!(address = %listener.local_addr()?, app_id = ?parts.only, "serving jobs");
     // The broker is told of jobs from here, too: where the workers are scaled to none, nobody else would wake them.
     let relay =
         parts.broker.clone().map(|broker| AbortOnDropHandle::new(tokio::spawn(async move { broker.relay().await })));
+    // The last spans are told after the last answer.
+    let served = CancellationToken::new();
+    let export = exporter.map(|exporter| tokio::spawn(exporter.run(served.clone().cancelled_owned())));
     let drained = api::serve(listener, api::router(parts), jobs::program::stopped(), DRAIN).await;
     drop(relay);
+    served.cancel();
+    if let Some(export) = export {
+        export.await?;
+    }
     Ok(drained)
 }
 
-async fn parts(config: Config) -> anyhow::Result<Parts> {
+async fn parts(config: Config, tracer: trace::Tracer) -> anyhow::Result<Parts> {
     let place = config.jobs.place().context("the queue cannot be used")?;
     let opened = jobs::open(&place).await.context("DATABASE_URL cannot be used")?;
     if let Some(broker) = &opened.broker {
@@ -78,6 +88,7 @@ async fn parts(config: Config) -> anyhow::Result<Parts> {
         bounds: Bounds { attempts_max: config.attempts_max, ..Bounds::default() },
         only,
         public_url: config.public_url.trim_end_matches('/').to_owned(),
+        tracer,
     })
 }
 

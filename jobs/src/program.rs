@@ -1,4 +1,4 @@
-//! What the programs over jobs share when they start: the settings that they have in common, their log, and the signal to stop.
+//! What the programs over jobs share when they start: the settings that they have in common, and the signal to stop.
 
 use std::path::PathBuf;
 
@@ -120,14 +120,6 @@ impl ArtifactsArgs {
             None => Artifacts::local(&self.artifacts_dir, key, public_url),
         }
     }
-}
-
-/// One JSON line an event on the standard error, as the gateway writes them.
-pub fn log() {
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .from_env_lossy();
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
 /// Cancelled when the process is told to end, by SIGTERM or SIGINT. To be called within a runtime.

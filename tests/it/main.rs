@@ -6,6 +6,9 @@ mod aliases;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+#[path = "../../jobs/tests/it/servicebus/broker.rs"]
+mod broker;
+#[cfg(test)]
 mod cache;
 #[cfg(test)]
 mod check;
@@ -43,6 +46,9 @@ mod nodes;
 mod onboarding;
 #[cfg(test)]
 mod pool;
+#[cfg(test)]
+#[path = "../../trace/tests/it/receiver.rs"]
+mod receiver;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
