@@ -21,6 +21,11 @@ SET LOCAL search_path = {schema}, pg_temp;
 ALTER TABLE job ADD COLUMN told_at bigint;
 GRANT UPDATE (told_at) ON job TO appserver_queue;
 
+-- Transactions that notify are committed one after the other in the whole server. That a job is taken or started is told to nobody by
+-- it, so that claims do not wait for each other; who watches finds it with the next poll. Ends, and what is queued, are told at once.
+DROP TRIGGER tell ON job_event;
+CREATE TRIGGER tell AFTER INSERT ON job_event FOR EACH ROW WHEN (NEW.state NOT IN ('leased', 'running')) EXECUTE FUNCTION tell();
+
 RESET ROLE;
 GRANT CREATE ON SCHEMA {schema} TO appserver_queue;
 SET LOCAL ROLE appserver_queue;
