@@ -20,7 +20,7 @@ const KEY: &str = "as_canary_studio_key";
 const WORKER_KEY: &str = "as_canary_worker_key";
 const NODE_KEY: &str = "canary-node-key";
 /// 64 digits.
-const LINK_KEY: &str = "ca11ab1ee15ecca11ab1ee15ecca11ab1ee15ecca11ab1ee15ecca11ab1ee15ec";
+const LINK_KEY: &str = "ca11ab1eca11ab1eca11ab1eca11ab1eca11ab1eca11ab1eca11ab1eca11ab1e";
 /// What nobody but its owner and its judge may see.
 const SECRETS: [&str; 12] = [
     KEY,
@@ -103,7 +103,7 @@ async fn a13_no_secret_and_no_input_is_in_anything_that_the_programs_tell_of_the
     assert!(hits.is_empty(), "{} hits:\n{}", hits.len(), hits.join("\n"));
     for (program, target, heading) in [
         (&gateway, "appserver::access", "## The access line of the gateway"),
-        (&api, "appserver::access", "## The access line of the job API"),
+        (&api, "api::access", "## The access line of the job API"),
         (&worker, "worker::access", "## The line of an attempt"),
     ] {
         assert_eq!(fields_seen(program, target), fields_documented(heading), "{heading}, as seen and as documented");
@@ -186,7 +186,7 @@ async fn traffic(deployment: &Deployment, gateway: &Program, api: &Program, out:
     let errors = vec!["1. Solution exception: canary-said is no number".to_owned()];
     for (fault, status) in [(Fault::OkWithErrors { errors }, 422), (Fault::BadGatewayPage, 502)] {
         deployment.node.set_faults(fault.at("/grasshopper")).await;
-        let body = with("site_depth", json!(f64::from(status)));
+        let body = with("site_depth", json!(f64::from(status) / 10.0));
         ask(out, "the node fails", solve("sitefit:1.0.0/solve").bearer_auth(KEY).body(body), status).await;
     }
     deployment.node.set_faults(Fault::Delay { ms: 1500 }.at("/grasshopper")).await;
