@@ -51,6 +51,7 @@ pub struct Server {
     pub head_bytes_max: usize,
     pub uri_bytes_max: usize,
     pub write_timeout_sec: u64,
+    pub linger_sec: u64,
     pub drain_sec: u64,
 }
 
@@ -251,6 +252,7 @@ impl Default for Server {
             head_bytes_max: 16 * 1024,
             uri_bytes_max: 4096,
             write_timeout_sec: 30,
+            linger_sec: 0,
             drain_sec: 30,
         }
     }
@@ -359,7 +361,8 @@ impl Default for Log {
 
 impl Default for Trace {
     fn default() -> Self {
-        let trace::Flags { endpoint, service_name, resource_attributes, sampler, sampler_arg, .. } = trace::Flags::default();
+        let trace::Flags { endpoint, service_name, resource_attributes, sampler, sampler_arg, .. } =
+            trace::Flags::default();
         Self { endpoint, service_name, resource_attributes, sampler, sampler_arg }
     }
 }

@@ -22,7 +22,9 @@ pub struct Filter {
 /// Why a text is no filter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("a filter says something: a level (off, error, warn, info, debug, trace), or target=level, with commas between them")]
+    #[error(
+        "a filter says something: a level (off, error, warn, info, debug, trace), or target=level, with commas between them"
+    )]
     Empty,
     #[error("a filter has at most {BYTES_MAX} bytes and {DIRECTIVES_MAX} directives")]
     TooLong,
@@ -58,7 +60,8 @@ impl FromStr for Filter {
         let mut seen = Vec::new();
         let mut targets = Targets::new();
         for directive in &directives {
-            let (target, word) = directive.split_once('=').map_or((None, *directive), |(t, word)| (Some(t.trim()), word.trim()));
+            let (target, word) =
+                directive.split_once('=').map_or((None, *directive), |(t, word)| (Some(t.trim()), word.trim()));
             if seen.contains(&target) {
                 return Err(Error::Twice(target.unwrap_or(directive).to_owned()));
             }

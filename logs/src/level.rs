@@ -261,7 +261,10 @@ mod tests {
         let level = Level::detached(filter("info"));
         let order = |filter: &str, for_sec| Order { filter: filter.to_owned(), for_sec };
         let changed = level.obey(&order("a::b=debug", Some(5))).unwrap();
-        assert_eq!((changed.from.as_str(), changed.to.as_str(), changed.reason.as_str()), ("info", "a::b=debug", "by an operator, for 5 s"));
+        assert_eq!(
+            (changed.from.as_str(), changed.to.as_str(), changed.reason.as_str()),
+            ("info", "a::b=debug", "by an operator, for 5 s")
+        );
         for bad in [order("loud", None), order("debug", Some(0)), order("debug", Some(FOR_SEC_MAX + 1))] {
             assert!(level.obey(&bad).is_err(), "{bad:?}");
         }

@@ -20,7 +20,9 @@ pub fn front(admin: Admin, nodes: Nodes) -> Path {
             let rest = request.uri().path().strip_prefix("/admin/aliases/").map(str::to_owned);
             Ok::<_, Infallible>(match rest {
                 Some(rest) if is_local(&request) => aliases::answer(&admin, request, rest).await,
-                None if request.uri().path() == "/admin/log-level" && is_local(&request) => level::answer(&admin, request).await,
+                None if request.uri().path() == "/admin/log-level" && is_local(&request) => {
+                    level::answer(&admin, request).await
+                }
                 _ => answer(&admin, &nodes, &request),
             })
         }

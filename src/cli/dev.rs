@@ -49,7 +49,8 @@ pub(super) fn run(args: &Args, file: Option<PathBuf>) -> anyhow::Result<Exit> {
         // A gateway that asks for keys has none for a worker of ours.
         let (tracers, exporters) = tracers(&settings)?;
         let told = CancellationToken::new();
-        let export = tokio::spawn(join_all(exporters.into_iter().map(|exporter| exporter.run(told.clone().cancelled_owned()))));
+        let export =
+            tokio::spawn(join_all(exporters.into_iter().map(|exporter| exporter.run(told.clone().cancelled_owned()))));
         let jobs = match settings.config.auth.mode {
             AuthMode::Open => {
                 Some(Jobs::start(address, &registry, stop_jobs, tracers).await.context("cannot start the job API")?)

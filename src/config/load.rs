@@ -141,7 +141,9 @@ pub fn load(flags: &Flags, environment: &dyn Environment) -> Result<Settings, Er
     let secrets =
         Secrets { node_key: secret("RHINO_COMPUTE_KEY"), trace_headers: secret("OTEL_EXPORTER_OTLP_HEADERS") };
     let mut faults = config.check();
-    if let Err(error @ trace::settings::Error::Headers) = config.trace.flags(secrets.trace_headers.as_ref()).settings("") {
+    if let Err(error @ trace::settings::Error::Headers) =
+        config.trace.flags(secrets.trace_headers.as_ref()).settings("")
+    {
         faults.push(format!("OTEL_EXPORTER_OTLP_HEADERS: {error}"));
     }
     if !faults.is_empty() {

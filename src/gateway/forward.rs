@@ -77,7 +77,8 @@ async fn forward(nodes: &Nodes, metrics: Metrics, seated: Seated) -> Result<Answ
     // Where no span is kept, what the node does is below the request.
     let context = span.step().unwrap_or(&ticket.trace.step).context.clone();
     let running = slot.within(context).start(contract, solve.inputs(), node_by);
-    let running = running.map_err(|error| blame(due, error.into())).inspect_err(|error| span.fail(error.meaning().code))?;
+    let running =
+        running.map_err(|error| blame(due, error.into())).inspect_err(|error| span.fail(error.meaning().code))?;
     // A task of its own, which ends at the deadline: whoever waits here may leave, and the seat must not leave with it.
     let exchange = tokio::spawn(exchange(seated, running, queue, metrics, span).in_current_span());
     exchange.await.unwrap_or(Err(Error::Internal))

@@ -18,6 +18,7 @@ use tracing::Instrument as _;
 use super::answer::milliseconds;
 use super::dialect::{Dialect, Reading};
 use super::outcomes::Outcomes;
+use super::shared::Shared;
 use super::stage::{BoxFuture, Lane, Ledger, Reply, Request, Response, Ticket, Trace};
 use crate::registry::Snapshot;
 use crate::telemetry::metrics::{self, Metrics};
@@ -38,8 +39,17 @@ pub struct Seen {
     reading: Reading,
 }
 
-pub fn layer<S>(outcomes: Outcomes, metrics: Metrics, tracer: Tracer) -> impl Layer<S, Service = Observe<S>> + Clone {
-    layer_fn(move |inner| Observe { inner, outcomes: outcomes.clone(), metrics: metrics.clone(), tracer: tracer.clone() })
+pub fn layer<S>(
+    outcomes: Outcomes,
+    metrics: Metrics,
+    tracer: Tracer,
+) -> impl Layer<S, Service = Observe<Shared<S>>> + Clone {
+    layer_fn(move |inner| Observe {
+        inner: Shared::new(inner),
+        outcomes: outcomes.clone(),
+        metrics: metrics.clone(),
+        tracer: tracer.clone(),
+    })
 }
 
 #[derive(Debug, Clone)]

@@ -16,12 +16,13 @@ use serde::Serialize;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
+use super::shared::Shared;
 use super::stage::{BoxFuture, Reply, Seen, Ticket};
 use super::{Error, cors};
 use crate::rhino::classify::ComponentError;
 
-pub fn layer<S>() -> impl Layer<S, Service = Rescue<S>> + Clone {
-    layer_fn(|inner| Rescue { inner })
+pub fn layer<S>() -> impl Layer<S, Service = Rescue<Shared<S>>> + Clone {
+    layer_fn(|inner| Rescue { inner: Shared::new(inner) })
 }
 
 #[derive(Debug, Clone)]
@@ -52,8 +53,7 @@ where
                 let _ = ticket.ledger.cause.set("a panic on the request path".to_owned());
                 Err(Error::Internal)
             });
-            let mut reply =
-                result.unwrap_or_else(|error| reply(&error, &ticket));
+            let mut reply = result.unwrap_or_else(|error| reply(&error, &ticket));
             cors::write(&ticket.ledger, reply.response.headers_mut());
             if let Some(standing) = ticket.ledger.standing.get() {
                 standing.write(reply.response.headers_mut());

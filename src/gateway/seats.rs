@@ -3,7 +3,6 @@
 //! Invariant: the seat is held by the exchange with the node, never by a caller's connection: nothing that a caller does
 //! frees a seat while its solve still costs the app something.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use tower::{Layer, Service, ServiceExt as _};
 use trace::Kind;
 
 use super::Error;
+use super::shared::Shared;
 use super::stage::{Answer, BoxFuture, Due};
 use crate::registry::Snapshot;
 use crate::seats::{Ask, Caps, LaneCaps, Refusal, Seat, Seats, Why};
@@ -27,8 +27,8 @@ pub struct Seated {
     _seat: Seat,
 }
 
-pub fn layer<S>(seats: Seats, metrics: Metrics) -> impl Layer<S, Service = TakeSeat<S>> + Clone {
-    layer_fn(move |inner| TakeSeat { inner, seats: seats.clone(), metrics: metrics.clone() })
+pub fn layer<S>(seats: Seats, metrics: Metrics) -> impl Layer<S, Service = TakeSeat<Shared<S>>> + Clone {
+    layer_fn(move |inner| TakeSeat { inner: Shared::new(inner), seats: seats.clone(), metrics: metrics.clone() })
 }
 
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ where
                 tenant: Arc::clone(&caller.tenant),
                 lane: solve.lane(),
                 session: solve.session().cloned(),
-                weight: NonZeroU32::MIN,
+                weight: solve.policy().weight(&caller.tenant),
             };
             let began = Instant::now();
             let mut span = solve.ticket().span("wait for seat", Kind::Internal);

@@ -90,12 +90,7 @@ impl TestGateway {
         Self::changed(config, setup, folder, |_| {}).await
     }
 
-    async fn changed(
-        mut config: Config,
-        setup: Setup,
-        folder: TempDir,
-        change: impl FnOnce(&mut Config),
-    ) -> Self {
+    async fn changed(mut config: Config, setup: Setup, folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let root = config.registry.root.clone();
         // Tests count what reaches a node; those of warming and of the cache turn theirs on.
         config.warm.enabled = false;

@@ -305,8 +305,10 @@ mod tests {
 
     #[test]
     fn a_later_version_is_read_as_far_as_we_know_it_and_answered_in_ours() {
-        for later in ["01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff-more"]
-        {
+        for later in [
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff-more",
+        ] {
             let place = Place::read(later).unwrap();
             assert!(place.is_sampled());
             assert_eq!(&place.to_string()[..53], &GOOD[..53], "{later}");

@@ -233,7 +233,9 @@ impl Exporter {
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => Err(Refused::Later(status.to_string(), retry_after.map(Duration::from_secs))),
+            | StatusCode::GATEWAY_TIMEOUT => {
+                Err(Refused::Later(status.to_string(), retry_after.map(Duration::from_secs)))
+            }
             _ => Err(Refused::Never(status.to_string())),
         }
     }

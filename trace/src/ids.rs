@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn names_differ_whoever_asks() {
-        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(|| (0..5_000).map(|_| span()).collect::<Vec<_>>())).collect();
+        let threads: Vec<_> =
+            (0..4).map(|_| std::thread::spawn(|| (0..5_000).map(|_| span()).collect::<Vec<_>>())).collect();
         let spans: HashSet<u64> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         assert_eq!(spans.len(), 20_000);
         let traces: HashSet<u128> = (0..20_000).map(|_| trace()).collect();

@@ -22,13 +22,24 @@ pub struct Flags {
     #[arg(long = "otlp-endpoint", env = "OTEL_EXPORTER_OTLP_ENDPOINT", default_value = "", hide_default_value = true)]
     pub endpoint: String,
     /// Headers for it, as `name=value` with commas between them; most often a key.
-    #[arg(long = "otlp-headers", env = "OTEL_EXPORTER_OTLP_HEADERS", hide_env_values = true, default_value = "", hide_default_value = true)]
+    #[arg(
+        long = "otlp-headers",
+        env = "OTEL_EXPORTER_OTLP_HEADERS",
+        hide_env_values = true,
+        default_value = "",
+        hide_default_value = true
+    )]
     pub headers: String,
     /// What the spans say that this program is; its own name where it is absent.
     #[arg(long = "otel-service-name", env = "OTEL_SERVICE_NAME", default_value = "", hide_default_value = true)]
     pub service_name: String,
     /// What else they say of it, as `name=value` with commas between them.
-    #[arg(long = "otel-resource-attributes", env = "OTEL_RESOURCE_ATTRIBUTES", default_value = "", hide_default_value = true)]
+    #[arg(
+        long = "otel-resource-attributes",
+        env = "OTEL_RESOURCE_ATTRIBUTES",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub resource_attributes: String,
     /// Which traces are kept: `always_on`, `always_off`, `traceidratio`, or one of them behind `parentbased_`, which takes the caller's word first.
     #[arg(long = "otel-traces-sampler", env = "OTEL_TRACES_SAMPLER", default_value = Sampler::USUAL)]
@@ -115,7 +126,13 @@ impl Flags {
         let name = Some(self.service_name.clone()).filter(|name| !name.is_empty()).or(named);
         resource.insert(0, ("service.name".to_owned(), name.unwrap_or_else(|| service.to_owned())));
         resource.insert(1, ("service.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()));
-        Ok(Some(Settings { endpoint: endpoint(&self.endpoint)?, headers, resource, sampler, bounds: Bounds::default() }))
+        Ok(Some(Settings {
+            endpoint: endpoint(&self.endpoint)?,
+            headers,
+            resource,
+            sampler,
+            bounds: Bounds::default(),
+        }))
     }
 }
 
@@ -134,7 +151,10 @@ impl Default for Flags {
 
 impl fmt::Debug for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flags").field("endpoint", &self.endpoint).field("sampler", &self.sampler).finish_non_exhaustive()
+        f.debug_struct("Flags")
+            .field("endpoint", &self.endpoint)
+            .field("sampler", &self.sampler)
+            .finish_non_exhaustive()
     }
 }
 
@@ -192,7 +212,11 @@ impl Sampler {
 fn endpoint(text: &str) -> Result<Url, Error> {
     let bad = || Error::Endpoint(shown(text));
     let mut url: Url = text.parse().map_err(|_bad| bad())?;
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || !url.username().is_empty() || url.password().is_some() {
+    if !matches!(url.scheme(), "http" | "https")
+        || url.host().is_none()
+        || !url.username().is_empty()
+        || url.password().is_some()
+    {
         return Err(bad());
     }
     if !url.path().ends_with(PATH) {
@@ -261,7 +285,8 @@ mod tests {
     #[test]
     fn headers_and_attributes_are_pairs() {
         let mut flags = flags("http://x");
-        (flags.headers, flags.resource_attributes) = ("api-key=k%2C1, b=2".to_owned(), "env=dev,service.name=other".to_owned());
+        (flags.headers, flags.resource_attributes) =
+            ("api-key=k%2C1, b=2".to_owned(), "env=dev,service.name=other".to_owned());
         let settings = flags.settings("appserver").unwrap().unwrap();
         assert_eq!(settings.headers["api-key"], "k,1");
         assert!(settings.headers["api-key"].is_sensitive());

@@ -24,7 +24,9 @@ pub(crate) fn read<'h>(headers: impl Iterator<Item = &'h str>) -> Option<Arc<str
         if read > READ_MAX {
             return None;
         }
-        for member in header.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty()) {
+        for member in
+            header.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty())
+        {
             let (key, value) = member.split_once('=')?;
             let known = members.iter().any(|other| other.split_once('=').is_some_and(|(other, _)| other == key));
             if known || members.len() == MEMBERS_MAX || !is_key(key) || !is_value(value) {
@@ -73,7 +75,10 @@ mod tests {
 
     #[test]
     fn lists_are_joined_in_order_and_blanks_left_out() {
-        assert_eq!(of(&["rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"]).unwrap(), "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE");
+        assert_eq!(
+            of(&["rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"]).unwrap(),
+            "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"
+        );
         assert_eq!(of(&["a=1, b=2 ,", "\t,c=3"]).unwrap(), "a=1,b=2,c=3");
         assert_eq!(of(&["fw529a3039@dt=FfF/<>!;1 2"]).unwrap(), "fw529a3039@dt=FfF/<>!;1 2");
         assert_eq!(of(&["", " , "]), None);

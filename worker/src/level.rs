@@ -50,7 +50,9 @@ async fn put(body: Bytes) -> Response {
 
 /// The filter after what was asked for, or why that is not done.
 fn answer(change: impl FnOnce(&Level) -> Result<(), String>) -> Response {
-    let Some(level) = logs::level() else { return problem(StatusCode::NOT_FOUND, "no_log", "this process writes no log") };
+    let Some(level) = logs::level() else {
+        return problem(StatusCode::NOT_FOUND, "no_log", "this process writes no log");
+    };
     match change(&level) {
         Ok(()) => json(StatusCode::OK, &level.view()),
         Err(message) => problem(StatusCode::BAD_REQUEST, "order", &message),

@@ -75,9 +75,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
     tokio::spawn(stopped(stop.clone()));
     // Health is answered until the last job is done with.
     let router = health::router(parts.clone(), metrics.clone());
-    let answering = tokio::spawn(async move { 
-        axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
-    });
+    let answering =
+        tokio::spawn(
+            async move { axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await },
+        );
     tokio::spawn(level::keep());
     // The last spans are told after the last job.
     let worked = CancellationToken::new();

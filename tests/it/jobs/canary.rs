@@ -37,7 +37,8 @@ const SECRETS: [&str; 12] = [
     "canary-token",
 ];
 /// What a tenant sends and a node says of it: for that tenant only.
-const INPUTS: [&str; 6] = ["canary-text", "canary-member", "canary-json", "31.41592", "canary-said", "canary-idempotency"];
+const INPUTS: [&str; 6] =
+    ["canary-text", "canary-member", "canary-json", "31.41592", "canary-said", "canary-idempotency"];
 
 /// All that came out, by where.
 #[derive(Default)]
@@ -207,7 +208,8 @@ async fn job(deployment: &Deployment, api: &Program, token: &str, out: &mut Out)
     ask(out, "job", run(&body).bearer_auth(token), 422).await;
     ask(out, "job", run(&body).bearer_auth("canary-wrong-key"), 401).await;
     body["inputs"]["site_width"] = json!(31.415_926);
-    let job: Value = ask(out, "job", run(&body).bearer_auth(token).header("idempotency-key", "canary-idempotency"), 202).await;
+    let job: Value =
+        ask(out, "job", run(&body).bearer_auth(token).header("idempotency-key", "canary-idempotency"), 202).await;
     let mut now = Value::Null;
     for _ in 0..1500 {
         now = deployment.get(job["status_url"].as_str().unwrap(), token).await.1;
@@ -249,10 +251,16 @@ fn refusals(deployment: &Deployment) -> String {
         ("appserver-worker", &[("DATABASE_URL", nowhere)]),
         ("appserver-api", &[("DATABASE_URL", "canary-db-password")]),
         ("appserver-api", &[("DATABASE_URL", "sqlite::memory:"), ("LINK_KEY", "canary-token")]),
-        ("appserver-api", &[("DATABASE_URL", "sqlite:a"), ("ARTIFACTS_URL", "https://x.example/c?sv=1&sig=canary-sas")]),
+        (
+            "appserver-api",
+            &[("DATABASE_URL", "sqlite:a"), ("ARTIFACTS_URL", "https://x.example/c?sv=1&sig=canary-sas")],
+        ),
         (
             "appserver-worker",
-            &[("DATABASE_URL", "sqlite:a"), ("SERVICEBUS_CONN", "Endpoint=sb://127.0.0.1:1/;SharedAccessKey=canary-connection")],
+            &[
+                ("DATABASE_URL", "sqlite:a"),
+                ("SERVICEBUS_CONN", "Endpoint=sb://127.0.0.1:1/;SharedAccessKey=canary-connection"),
+            ],
         ),
         (
             "appserver-worker",
@@ -298,7 +306,8 @@ fn fields_documented(heading: &str) -> BTreeSet<String> {
 /// The inputs of an app's first example.
 fn example(app: &str) -> Value {
     let versions = repository().join("registry/contracts").join(app);
-    let version = fs::read_dir(versions).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+    let version =
+        fs::read_dir(versions).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
     crate::support::examples(&version, "valid")[0].1["inputs"].clone()
 }
 

@@ -143,7 +143,8 @@ impl Deployment {
         let shared =
             [("JWT_JWKS_URL", self.jwks.as_str()), ("JWT_ISSUER", "https://id.example"), ("RUST_LOG", "debug")];
         let more = self.more.iter().filter(|(of, ..)| *of == program).map(|(_, name, value)| (*name, value));
-        let child = command.envs(shared).envs(settings.iter().copied()).envs(more).stdout(out).stderr(err).spawn().unwrap();
+        let child =
+            command.envs(shared).envs(settings.iter().copied()).envs(more).stdout(out).stderr(err).spawn().unwrap();
         Program { child, url, log }
     }
 

@@ -23,8 +23,7 @@ fn hex(bytes: &[u8]) -> String {
 /// Waits until the collector has been told of so many spans of the trace.
 async fn spans(receiver: &Receiver, trace: &str, count: usize) -> Vec<Told> {
     for _ in 0..500 {
-        let told: Vec<Told> =
-            receiver.spans().into_iter().filter(|told| hex(&told.span.trace_id) == trace).collect();
+        let told: Vec<Told> = receiver.spans().into_iter().filter(|told| hex(&told.span.trace_id) == trace).collect();
         if told.len() >= count {
             return told;
         }

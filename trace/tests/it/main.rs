@@ -60,7 +60,10 @@ async fn a_collector_is_told_the_tree_with_its_times_attributes_links_and_errors
     assert!(told.iter().all(|told| told.service == "tested"));
     let (child, root) = (&told[0].span, &told[1].span);
     assert_eq!(format!("{:032x}", u128::from_be_bytes(root.trace_id.clone().try_into().unwrap())), &CALLER[3..35]);
-    assert_eq!(format!("{:016x}", u64::from_be_bytes(root.parent_span_id.clone().try_into().unwrap())), &CALLER[36..52]);
+    assert_eq!(
+        format!("{:016x}", u64::from_be_bytes(root.parent_span_id.clone().try_into().unwrap())),
+        &CALLER[36..52]
+    );
     assert_eq!((&child.trace_id, &child.parent_span_id), (&root.trace_id, &root.span_id));
     assert_eq!((root.kind, child.kind, root.trace_state.as_str()), (2, 3, "vendor=1"));
     assert_eq!(text(&root.attributes, "text").unwrap() + &text(&root.attributes, "whole").unwrap(), "a7");

@@ -127,10 +127,7 @@ fn read(body: &[u8]) -> Vec<Told> {
 }
 
 /// An attribute's text.
-pub(crate) fn text(
-    attributes: &[opentelemetry_proto::tonic::common::v1::KeyValue],
-    name: &str,
-) -> Option<String> {
+pub(crate) fn text(attributes: &[opentelemetry_proto::tonic::common::v1::KeyValue], name: &str) -> Option<String> {
     let value = attributes.iter().find(|attribute| attribute.key == name)?.value.clone()?.value?;
     match value {
         Value::StringValue(text) => Some(text),
