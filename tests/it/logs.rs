@@ -116,9 +116,11 @@ async fn an_operator_has_other_lines_written_for_a_while_and_that_is_an_event() 
     assert_eq!(gateway.log_level(&["off"]).1, "off  (until the next change or restart; started with warn)");
     assert_eq!(gateway.log_level(&["--reset"]).1, "warn");
 
-    let events = reqwest::get(format!("{}/admin/events", gateway.operators)).await.unwrap().json::<Value>().await.unwrap();
+    let events =
+        reqwest::get(format!("{}/admin/events", gateway.operators)).await.unwrap().json::<Value>().await.unwrap();
     let events = events["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "log_level_changed");
-    let told: Vec<_> = events.map(|event| [&event["from"], &event["to"], &event["reason"]].map(Value::as_str)).collect();
+    let told: Vec<_> =
+        events.map(|event| [&event["from"], &event["to"], &event["reason"]].map(Value::as_str)).collect();
     let told: Vec<_> = told.iter().map(|told| told.map(Option::unwrap)).collect();
     assert_eq!(
         told,
