@@ -12,6 +12,7 @@ use appserver::gateway::cache::{self, Cache, LaneBounds};
 use appserver::gateway::flood::Guard;
 use appserver::gateway::outcomes::Outcomes;
 use appserver::gateway::ratelimit::Buckets;
+use appserver::gateway::record::{self, Recorder};
 use appserver::gateway::stage::{Timings, full};
 use appserver::gateway::{self, Answer, Error, Parts, Request, Response, Seated};
 use appserver::nodes::{Nodes, Options};
@@ -80,7 +81,7 @@ fn copy(from: &Path, to: &Path) {
 type Front = BoxCloneSyncService<Request, Response, Infallible>;
 
 /// The whole path with a node that answers at once.
-fn in_memory(cache: Option<Cache>) -> Front {
+fn in_memory(cache: Option<Cache>, recorder: Option<Recorder>) -> Front {
     let root = tempfile::tempdir().expect("a folder");
     registry_with_rates(root.path());
     let (nodes, _driver) = Nodes::new(Options::default()).expect("no nodes, nothing to go wrong");
@@ -99,6 +100,7 @@ fn in_memory(cache: Option<Cache>) -> Front {
         body: Bounds::new(1 << 20, 1 << 30, Duration::from_secs(5), 1024),
         interpreter: None,
         cache,
+        recorder,
         timeout_max: Duration::from_mins(1),
     };
     let answer = Answer {
@@ -125,8 +127,10 @@ fn cache() -> Cache {
 
 fn path(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (path, body) = (in_memory(None), body());
-    let cached = in_memory(Some(cache()));
+    let (path, body) = (in_memory(None, None), body());
+    let cached = in_memory(Some(cache()), None);
+    let recorder = Recorder::new(record::Bounds { inputs: 1000, bytes: 1 << 20, bytes_total: 1 << 26 });
+    let recorded = in_memory(Some(cache()), Some(recorder));
     let mut group = c.benchmark_group("path in memory");
     let mut case = |name: &str, path: &Front, target: &'static str, body: &dyn Fn() -> String, fresh: bool| {
         group.bench_function(name, |b| {
@@ -140,6 +144,8 @@ fn path(c: &mut Criterion) {
     let solve = "/gh/sitefit:1.1.0/solve";
     case("solve", &path, solve, &|| body.clone(), false);
     case("hit", &cached, solve, &|| body.clone(), false);
+    // The same, counted in a sample of inputs.
+    case("hit, recorded", &recorded, solve, &|| body.clone(), false);
     // A flight of its own, which is kept when it has landed.
     case("miss", &cached, solve, &|| body.clone(), true);
     case("422", &path, solve, &|| r#"{"inputs":{"site_width":-1}}"#.to_owned(), false);

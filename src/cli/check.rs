@@ -14,7 +14,7 @@ use crate::governance::render::Disk;
 use crate::governance::{Report, examples, fix};
 use crate::rhino::client::Key;
 
-mod live;
+pub(super) mod live;
 
 #[derive(Debug, clap::Args)]
 #[expect(
@@ -150,7 +150,7 @@ fn solve(
 }
 
 /// `500ms`, `30s`, `2m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration =
         text.parse().map_err(|_not| format!("`{text}` is not a time such as 30s or 2m"))?;
     Duration::try_from(span).map_err(|_negative| format!("`{text}` is no time to wait"))

@@ -32,6 +32,8 @@ mod invariants;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod load;
@@ -43,6 +45,8 @@ mod nodes;
 mod onboarding;
 #[cfg(test)]
 mod pool;
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
