@@ -292,3 +292,15 @@ impl Check {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_of_another_version_or_that_tells_none_is_a_warning() {
+        let result = |theirs| version(theirs, "0.2.0").result;
+        assert_eq!(result(Some("0.2.0")), Outcome::Success);
+        assert_eq!([result(Some("0.1.0")), result(None)], [Outcome::Warning; 2]);
+    }
+}

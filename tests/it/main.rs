@@ -14,6 +14,8 @@ mod ci;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod explain;
 #[cfg(test)]
 mod faces;
@@ -63,6 +65,8 @@ mod solve;
 mod support;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod top;
 #[cfg(test)]
 mod warm;
 #[cfg(test)]
