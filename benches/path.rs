@@ -129,8 +129,8 @@ fn path(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (path, body) = (in_memory(None, None), body());
     let cached = in_memory(Some(cache()), None);
-    let recorder = Recorder::new(record::Bounds { inputs: 1000, bytes: 1 << 20, bytes_total: 1 << 26 });
-    let recorded = in_memory(Some(cache()), Some(recorder));
+    let sample = Recorder::new(record::Bounds { inputs: 1000, bytes: 1 << 20, bytes_total: 1 << 26 });
+    let recorded = in_memory(Some(cache()), Some(sample));
     let mut group = c.benchmark_group("path in memory");
     let mut case = |name: &str, path: &Front, target: &'static str, body: &dyn Fn() -> String, fresh: bool| {
         group.bench_function(name, |b| {

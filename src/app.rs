@@ -99,12 +99,7 @@ impl App {
         let recorder = recorder(&config.record);
         let sources = Sources { seats: Seats::new(), recorder: recorder.clone(), ..Sources::default() };
         let admin = Admin::new(registry.clone(), nodes.clone(), cache.clone(), sources.clone());
-        let operators = match config.admin.listen {
-            AdminListen::Off => None,
-            AdminListen::At(address) => {
-                Some((bind(address).await?, operate::front(admin.clone(), nodes.clone(), config.admin.key())))
-            }
-        };
+        let operators = operators(&config.admin, &admin, &nodes).await?;
         let Sources { outcomes, metrics, seats, buckets, vitals, .. } = sources;
         gateway::seats::apply(&seats, &registry.current());
         let flood = guard(&config.address)?;
@@ -275,6 +270,20 @@ fn guard(address: &Address) -> anyhow::Result<Guard> {
     };
     let proxies = address.trusted_proxies.iter().map(network).collect::<anyhow::Result<_>>()?;
     Ok(Guard::new(address.requests_per_sec_max, address.burst, proxies))
+}
+
+/// The listener for operators, and what answers there.
+async fn operators(
+    config: &config::Admin,
+    admin: &Admin,
+    nodes: &Nodes,
+) -> anyhow::Result<Option<(TcpListener, Front)>> {
+    Ok(match config.listen {
+        AdminListen::Off => None,
+        AdminListen::At(address) => {
+            Some((bind(address).await?, operate::front(admin.clone(), nodes.clone(), config.key())))
+        }
+    })
 }
 
 /// The sample of inputs, where the operator asked for one.

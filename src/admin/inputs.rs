@@ -75,8 +75,8 @@ pub(super) fn answer(admin: &Admin, request: &Request, rest: &str, key: Option<&
     let sample = recorder.sample(app_id, &version);
     let count = sample.as_ref().map_or(0, |sample| sample.inputs.len());
     tracing::info!(app_id, %version, count, "recorded inputs were read by an operator");
-    let recorded = Recorded::of(app_id, version, sample);
-    respond(StatusCode::OK, "application/json", serde_json::to_vec(&recorded).unwrap_or_default())
+    let body = Recorded::of(app_id, version, sample);
+    respond(StatusCode::OK, "application/json", serde_json::to_vec(&body).unwrap_or_default())
 }
 
 /// Takes the same time whatever part of the key is right.

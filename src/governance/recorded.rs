@@ -176,7 +176,7 @@ impl Sample {
     pub fn of(recorded: &Recorded) -> Result<Self, String> {
         let inputs = recorded.inputs.iter().map(|input| {
             let value = serde_json::from_str::<Map<String, Value>>(input.inputs.get());
-            value.map(Value::Object).map_err(|_| format!("the inputs {} are no object", input.digest))
+            value.map(Value::Object).map_err(|error| format!("the inputs {} are no object: {error}", input.digest))
         });
         Ok(Self { inputs: inputs.collect::<Result<_, _>>()?, distinct: recorded.distinct, whole: recorded.whole })
     }

@@ -102,9 +102,9 @@ fn every_command_is_called_for_json_here_or_says_why_not() {
 }
 
 /// Runs it with `--json`, and holds what it prints against what was said.
-fn call(folder: &Path, (name, words, ends, member): Call, names: &[(&str, &str)]) {
+fn call(folder: &Path, (command, words, ends, member): Call, names: &[(&str, &str)]) {
     let named = |word: &&str| names.iter().find(|(name, _)| name == word).map_or(*word, |(_, is)| *is).to_owned();
-    let mut words: Vec<String> = name.split(' ').map(str::to_owned).chain(words.iter().map(named)).collect();
+    let mut words: Vec<String> = command.split(' ').map(str::to_owned).chain(words.iter().map(named)).collect();
     if words[0] == "job" {
         // Whose jobs stands before what is done with them.
         let whose = ["--database", "sqlite:jobs.sqlite", "--tenant", "studio", "--app", "sitefit"];
@@ -112,8 +112,8 @@ fn call(folder: &Path, (name, words, ends, member): Call, names: &[(&str, &str)]
     }
     let words: Vec<&str> = words.iter().map(String::as_str).chain(["--json"]).collect();
     let (code, out, talk) = appserver(folder, &words);
-    let documents: Vec<&str> = if LINES.contains(&name) { out.lines().collect() } else { vec![&out] };
-    assert!(code == ends && (!documents.is_empty() || name == "job dead"), "{words:?} {code}: {out}{talk}");
+    let documents: Vec<&str> = if LINES.contains(&command) { out.lines().collect() } else { vec![&out] };
+    assert!(code == ends && (!documents.is_empty() || command == "job dead"), "{words:?} {code}: {out}{talk}");
     for text in documents {
         let document: Value =
             serde_json::from_str(text).unwrap_or_else(|error| panic!("{words:?} {code} {error}: {out}{talk}"));

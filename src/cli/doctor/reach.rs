@@ -171,15 +171,20 @@ pub(super) async fn database(url: &str, apps: &[String]) -> Vec<Check> {
             ];
         }
     }
+    if let Err(why) = listens(url).await {
+        let hint = "does the database run, is DATABASE_URL right, does a firewall stand between?";
+        return vec![
+            Check::bad("database_unfit", format!("nothing answers at the database's address: {why}")).hint(hint),
+        ];
+    }
     let opened = match tokio::time::timeout(2 * PATIENCE, jobs::open(url)).await {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) => {
-            let hint = match error {
-                jobs::Error::Unfit(_) => {
-                    "`appserver migrate` as the owner makes the schema; programs then use a role of their own that owns nothing, \
+            let hint = if matches!(error, jobs::Error::Unfit(_)) {
+                "`appserver migrate` as the owner makes the schema; programs then use a role of their own that owns nothing, \
                      is no superuser and does not bypass row level security (docs/jobs-storage.md)"
-                }
-                _ => "does the database run, is DATABASE_URL right, may this computer and this role connect?",
+            } else {
+                "does the database run, is DATABASE_URL right, may this computer and this role connect?"
             };
             return vec![Check::bad("database_unfit", chain(&error)).hint(hint)];
         }
@@ -197,6 +202,28 @@ pub(super) async fn database(url: &str, apps: &[String]) -> Vec<Check> {
     checks.extend(queues(&opened, apps).await);
     checks
 }
+
+/// Whether anything takes a connection where the address says: a pool would try again for as long as it may, and say less. What no
+/// host can be read from is left to who reads it whole.
+async fn listens(url: &str) -> Result<(), String> {
+    let Some(uri) = url
+        .parse::<http::Uri>()
+        .ok()
+        .filter(|uri| uri.scheme_str().is_some_and(|scheme| scheme.starts_with("postgres")))
+    else {
+        return Ok(());
+    };
+    let Some(host) = uri.host().filter(|host| !host.is_empty()) else { return Ok(()) };
+    let host = host.trim_matches(['[', ']']);
+    let connect = tokio::net::TcpStream::connect((host, uri.port_u16().unwrap_or(POSTGRES)));
+    match tokio::time::timeout(PATIENCE, connect).await {
+        Ok(Ok(_open)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_elapsed) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+const POSTGRES: u16 = 5432;
 
 async fn queues(opened: &Opened, apps: &[String]) -> Vec<Check> {
     let (mut checks, mut waiting) = (Vec::new(), 0);

@@ -104,9 +104,12 @@ fn memory(facts: &Facts, config: &Config, snapshot: Option<&Snapshot>) -> Check 
         return Check::good("memory_short", format!("at most {} by the settings; no limit is known", said(wanted)));
     };
     if wanted <= limit / 10 * 9 {
-        return Check::good("memory_short", format!("{}, {} at most by the settings", said(limit), said(wanted)));
+        return Check::good(
+            "memory_short",
+            format!("{} of memory, {} at most by the settings", said(limit), said(wanted)),
+        );
     }
-    Check::poor("memory_short", format!("{}, and the settings let a gateway take {}", said(limit), said(wanted))).hint(
+    Check::poor("memory_short", format!("{} of memory, and the settings let a gateway take {}", said(limit), said(wanted))).hint(
         "lower body.in_flight_bytes_max, cache.preview_bytes_max, cache.batch_bytes_max (or `cache` of the policies) or \
          server.connections_max, or give it more memory",
     )
@@ -295,6 +298,8 @@ mod tests {
     use super::*;
     use crate::governance::live::Outcome;
 
+    use Outcome::{Error, Success, Warning};
+
     fn outcomes(facts: &Facts, config: &Config) -> Vec<(&'static str, Outcome)> {
         judge(facts, config, None).into_iter().map(|check| (check.id, check.result)).collect()
     }
@@ -313,7 +318,6 @@ mod tests {
             folders: vec![folder(10 << 20, None), folder(500 << 20, None), folder(1 << 40, Some("no right"))],
             watch: Some(Watch { refused: Some("no space left".to_owned()), silent: None, folders: 9 }),
         };
-        use Outcome::{Error, Success, Warning};
         assert_eq!(
             outcomes(&small, &Config::default()),
             [

@@ -43,6 +43,7 @@ pub(super) struct Gateway {
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[expect(clippy::struct_field_names, reason = "`app_id` is what it is called everywhere")]
 pub(super) struct App {
     pub(super) app_id: String,
     pub(super) preview: Lane,
@@ -210,10 +211,10 @@ impl Window<'_> {
 
     fn node(&self, name: &str) -> Node {
         let states = self.new.of(metrics::NODE_STATE.name).iter();
-        let state = states.filter(|series| series.has(&[("node", name)]) && series.value > 0.0);
+        let mut states = states.filter(|series| series.has(&[("node", name)]) && series.value > 0.0);
         let slots = |state| self.new.value(metrics::NODE_SLOTS.name, &[("node", name), ("state", state)]);
         let [free, busy, wedged] = ["free", "busy", "wedged"].map(|state| slots(state).unwrap_or_default());
-        let state = state.filter_map(|series| series.label("state")).next().unwrap_or("unknown").to_owned();
+        let state = states.find_map(|series| series.label("state")).unwrap_or("unknown").to_owned();
         Node { name: name.to_owned(), state, free, busy, wedged }
     }
 

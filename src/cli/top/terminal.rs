@@ -65,13 +65,12 @@ impl Screen {
 
     fn begin(&self, style: Style) -> &'static str {
         match style {
-            Style::Plain => "",
             Style::Strong => "\x1b[1m",
             Style::Heading => "\x1b[7m",
             Style::Faint if self.colours => "\x1b[2m",
             Style::Warning if self.colours => "\x1b[33m",
             Style::Bad if self.colours => "\x1b[31m",
-            Style::Faint | Style::Warning | Style::Bad => "",
+            Style::Plain | Style::Faint | Style::Warning | Style::Bad => "",
         }
     }
 }

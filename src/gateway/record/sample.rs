@@ -98,8 +98,8 @@ impl Recorder {
 
     /// Takes inputs that a version accepted into its sample, if chance will have it.
     pub fn offer(&self, app_id: &str, version: &Version, inputs: &Inputs) {
-        let shelf = self.shelf(app_id, version).unwrap_or_else(|| self.new_shelf(app_id, version));
-        shelf.offer(&inputs.key, &inputs.bytes, &self.0);
+        let held = self.shelf(app_id, version).unwrap_or_else(|| self.new_shelf(app_id, version));
+        held.offer(&inputs.key, &inputs.bytes, &self.0);
     }
 
     /// The sample of a version; none before its first solve.
@@ -215,8 +215,7 @@ impl Shelf {
 }
 
 fn head(digest: &Digest) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = digest.0;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    digest.0.first_chunk().map_or(0, |head| u64::from_be_bytes(*head))
 }
 
 /// Digests are spread evenly, so `kept` below the ceiling says how many there are in all.
