@@ -24,6 +24,7 @@ use crate::registry::events::Event;
 pub mod aliases;
 pub mod health;
 pub mod inputs;
+pub mod level;
 pub mod metrics;
 pub mod operate;
 mod problems;

@@ -11,7 +11,7 @@ mod load;
 mod record;
 mod stray;
 
-pub use load::{Environment, Error, Flags, ProcessEnvironment, Secret, Settings, Source, load};
+pub use load::{Environment, Error, Flags, ProcessEnvironment, Secret, Secrets, Settings, Source, load};
 pub use record::Record;
 pub use stray::stray_variables;
 
@@ -38,6 +38,7 @@ pub struct Config {
     pub nodes_file: NodesFile,
     pub warm: Warm,
     pub log: Log,
+    pub trace: Trace,
     /// The Rhino.Compute servers.
     #[serde(rename = "node")]
     pub nodes: Vec<Node>,
@@ -55,6 +56,7 @@ pub struct Server {
     pub head_bytes_max: usize,
     pub uri_bytes_max: usize,
     pub write_timeout_sec: u64,
+    pub linger_sec: u64,
     pub drain_sec: u64,
 }
 
@@ -215,16 +217,19 @@ pub struct Warm {
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     pub filter: String,
-    pub format: LogFormat,
+    pub format: logs::Format,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Text on a terminal, JSON elsewhere.
-    Auto,
-    Text,
-    Json,
+/// Where spans are told, in OpenTelemetry's words. Its headers hold keys, so they come by the environment only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trace {
+    /// None are kept where it is empty.
+    pub endpoint: String,
+    pub service_name: String,
+    pub resource_attributes: String,
+    pub sampler: String,
+    pub sampler_arg: f64,
 }
 
 /// One Rhino.Compute server.
@@ -254,6 +259,7 @@ impl Default for Server {
             head_bytes_max: 16 * 1024,
             uri_bytes_max: 4096,
             write_timeout_sec: 30,
+            linger_sec: 0,
             drain_sec: 30,
         }
     }
@@ -356,7 +362,15 @@ impl Default for Warm {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { filter: "info".to_owned(), format: LogFormat::Auto }
+        Self { filter: "info".to_owned(), format: logs::Format::Auto }
+    }
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        let trace::Flags { endpoint, service_name, resource_attributes, sampler, sampler_arg, .. } =
+            trace::Flags::default();
+        Self { endpoint, service_name, resource_attributes, sampler, sampler_arg }
     }
 }
 
@@ -429,6 +443,12 @@ impl Config {
         if self.cache.failure_ttl_sec > FAILURE_TTL_SEC_MAX {
             faults.push(format!("`cache.failure_ttl_sec` must be at most {FAILURE_TTL_SEC_MAX}"));
         }
+        if let Err(error) = self.log.filter.parse::<logs::Filter>() {
+            faults.push(format!("`log.filter`: {error}"));
+        }
+        if let Err(error) = self.trace.flags(None).settings("") {
+            faults.push(format!("`trace`: {error}"));
+        }
         faults
     }
 }
@@ -444,6 +464,17 @@ fn check_nodes(nodes: &[Node], others: &[Node]) -> Vec<String> {
         }
     }
     faults
+}
+
+// === impl Trace ===
+
+impl Trace {
+    /// The same, with the headers that the environment has.
+    pub fn flags(&self, headers: Option<&Secret>) -> trace::Flags {
+        let Self { endpoint, service_name, resource_attributes, sampler, sampler_arg } = self.clone();
+        let headers = headers.map(|headers| headers.expose().to_owned()).unwrap_or_default();
+        trace::Flags { endpoint, headers, service_name, resource_attributes, sampler, sampler_arg }
+    }
 }
 
 impl TryFrom<String> for AdminListen {

@@ -123,7 +123,7 @@ fn solve(
     file: Option<PathBuf>,
     json: bool,
 ) -> anyhow::Result<Exit> {
-    let key = super::settings(file, Flags::default())?.node_key;
+    let key = super::settings(file, Flags::default())?.secrets.node_key;
     let key =
         key.map(|key| Key::new(key.expose()).context("RHINO_COMPUTE_KEY has characters that no header can carry"));
     let (key, contracts) = (key.transpose()?, examples::contracts(target)?);

@@ -113,7 +113,7 @@ async fn examine(args: &Args, settings: &Settings) -> anyhow::Result<Vec<Categor
         Category { name: "tokens", checks: reach::issuer(&client, &config.auth).await },
         Category { name: "jobs", checks: reach::database(&args.database, &apps).await },
     ];
-    let asked = reach::nodes(&client, &nodes.0, settings.node_key.as_ref(), health.as_ref()).await;
+    let asked = reach::nodes(&client, &nodes.0, settings.secrets.node_key.as_ref(), health.as_ref()).await;
     categories[2].checks.extend(asked);
     categories.retain(|category| !category.checks.is_empty());
     Ok(categories)

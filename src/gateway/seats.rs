@@ -3,7 +3,6 @@
 //! Invariant: the seat is held by the exchange with the node, never by a caller's connection: nothing that a caller does
 //! frees a seat while its solve still costs the app something.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,8 +11,10 @@ use contract::policy::{Lanes, Policy, Queue};
 use tokio::time::Instant;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
+use trace::Kind;
 
 use super::Error;
+use super::shared::Shared;
 use super::stage::{Answer, BoxFuture, Due};
 use crate::registry::Snapshot;
 use crate::seats::{Ask, Caps, LaneCaps, Refusal, Seat, Seats, Why};
@@ -26,8 +27,8 @@ pub struct Seated {
     _seat: Seat,
 }
 
-pub fn layer<S>(seats: Seats, metrics: Metrics) -> impl Layer<S, Service = TakeSeat<S>> + Clone {
-    layer_fn(move |inner| TakeSeat { inner, seats: seats.clone(), metrics: metrics.clone() })
+pub fn layer<S>(seats: Seats, metrics: Metrics) -> impl Layer<S, Service = TakeSeat<Shared<S>>> + Clone {
+    layer_fn(move |inner| TakeSeat { inner: Shared::new(inner), seats: seats.clone(), metrics: metrics.clone() })
 }
 
 #[derive(Debug, Clone)]
@@ -59,11 +60,16 @@ where
                 tenant: Arc::clone(&caller.tenant),
                 lane: solve.lane(),
                 session: solve.session().cloned(),
-                weight: NonZeroU32::MIN,
+                weight: solve.policy().weight(&caller.tenant),
             };
             let began = Instant::now();
-            let seat = seats.acquire(&caller.app_id, ask, due.by()).await.map_err(refused)?;
-            metrics.took(&metrics::SEAT_WAIT_SECONDS, &[&caller.app_id, solve.lane().name()], began.elapsed());
+            let mut span = solve.ticket().span("wait for seat", Kind::Internal);
+            let seat = seats.acquire(&caller.app_id, ask, due.by()).await.map_err(refused);
+            let waited = began.elapsed();
+            let _ = solve.ticket().ledger.seat_wait.set(waited);
+            let seat = seat.inspect_err(|error| span.fail(error.meaning().code))?;
+            drop(span);
+            metrics.took(&metrics::SEAT_WAIT_SECONDS, &[&caller.app_id, solve.lane().name()], waited);
             inner.oneshot(Seated { due, _seat: seat }).await
         })
     }

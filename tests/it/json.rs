@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use appserver::cli::Cli;
 use appserver::config::{AdminListen, Config};
@@ -77,6 +78,9 @@ const LIVE: [Call; 8] = [
     ("load", &["--url", "CALLERS", "--rate", "20", "--duration", "1"], 0, ""),
 ];
 
+/// At a gateway that is a process of its own, and so has a log.
+const PROCESS: [Call; 1] = [("log-level", &["--url", "OPERATORS"], 0, "/filter")];
+
 /// Every command that has no commands of its own, as it is typed.
 fn leaves(command: &clap::Command, above: &str, found: &mut BTreeSet<String>) {
     for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
@@ -93,7 +97,7 @@ fn leaves(command: &clap::Command, above: &str, found: &mut BTreeSet<String>) {
 fn every_command_is_called_for_json_here_or_says_why_not() {
     let mut commands = BTreeSet::new();
     leaves(&Cli::command(), "", &mut commands);
-    let called = OFFLINE.iter().chain(&JOBS).chain(&LIVE).map(|(name, ..)| *name);
+    let called = OFFLINE.iter().chain(&JOBS).chain(&LIVE).chain(&PROCESS).map(|(name, ..)| *name);
     let known: BTreeSet<String> = called.chain(SILENT.map(|(name, _)| name)).map(str::to_owned).collect();
     let silent: Vec<_> = commands.difference(&known).collect();
     assert!(silent.is_empty(), "no call in tests/it/json.rs parses `--json` of {silent:?}");
@@ -165,6 +169,7 @@ async fn commands_on_jobs_answer_in_json() {
             idempotency: None,
             attempts_max: 1,
             traceparent: None,
+            tracestate: None,
         };
         let id = new.id;
         store.submit(&scope, new).await.unwrap();
@@ -187,4 +192,37 @@ async fn commands_at_a_gateway_answer_in_json() {
         tokio::task::spawn_blocking(called).await.unwrap();
     }
     gateway.stop().await;
+}
+
+/// Ends the process, also where the test fails.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_at_a_process_answer_in_json() {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let registry = repository().join("registry").display().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_appserver"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--registry", &registry]);
+    command.env("APPSERVER_ADMIN_LISTEN", address.to_string()).env_remove("PORT").env_remove("APPSERVER_CONFIG");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _served = Served(command.spawn().unwrap());
+    let operators = format!("http://{address}");
+    for _ in 0..300 {
+        if reqwest::get(format!("{operators}/livez")).await.is_ok_and(|answer| answer.status().is_success()) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    for of in PROCESS {
+        let operators = operators.clone();
+        let called = move || call(Path::new("."), of, &[("OPERATORS", &operators)]);
+        tokio::task::spawn_blocking(called).await.unwrap();
+    }
 }

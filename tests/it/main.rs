@@ -48,6 +48,9 @@ mod onboarding;
 #[cfg(test)]
 mod pool;
 #[cfg(test)]
+#[path = "../../trace/tests/it/receiver.rs"]
+mod receiver;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod reload;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use appserver::config::{AdminListen, Config};
+use appserver::config::{AdminListen, Config, Secrets};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -149,7 +149,8 @@ async fn a_gateway_that_goes_is_told_and_ctrl_c_leaves() {
     config.server.listen.set_port(0);
     config.admin.listen = AdminListen::At(address);
     config.registry.root = repository().join("registry");
-    let app = appserver::app::App::build(&config, None, appserver::app::Consent::default()).await.unwrap();
+    let app =
+        appserver::app::App::build(&config, Secrets::default(), appserver::app::Consent::default()).await.unwrap();
     let stop = tokio_util::sync::CancellationToken::new();
     let served = tokio::spawn(app.run(stop.clone()));
     terminal.until("the new one", |screen| !screen.contains("no answer for") && screen.contains("sitefit")).await;
