@@ -17,6 +17,8 @@ mod ci;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod explain;
 #[cfg(test)]
 mod faces;
@@ -35,6 +37,8 @@ mod invariants;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod load;
@@ -52,6 +56,8 @@ mod pool;
 #[path = "../../trace/tests/it/receiver.rs"]
 mod receiver;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod rows;
@@ -67,6 +73,8 @@ mod solve;
 mod support;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod top;
 #[cfg(test)]
 mod warm;
 #[cfg(test)]
