@@ -22,6 +22,11 @@ pub(super) struct Args {
     /// Where jobs are kept, as the API and the worker are told it; not looked at where it is empty.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, default_value = "")]
     database: String,
+    /// The schema of the database in Postgres.
+    #[arg(long, env = "DATABASE_SCHEMA", default_value = jobs::postgres::SCHEMA)]
+    schema: String,
+    #[command(flatten)]
+    queue: jobs::program::QueueArgs,
     /// The folder for artifacts, as the API and the worker are told it.
     #[arg(long, env = "ARTIFACTS_DIR", value_name = "DIR")]
     artifacts: Option<PathBuf>,
@@ -111,12 +116,26 @@ async fn examine(args: &Args, settings: &Settings) -> anyhow::Result<Vec<Categor
         Category { name: "registry", checks: registry },
         Category { name: "nodes", checks: nodes.1 },
         Category { name: "tokens", checks: reach::issuer(&client, &config.auth).await },
-        Category { name: "jobs", checks: reach::database(&args.database, &apps).await },
+        Category { name: "jobs", checks: jobs(args, &apps).await },
     ];
     let asked = reach::nodes(&client, &nodes.0, settings.secrets.node_key.as_ref(), health.as_ref()).await;
     categories[2].checks.extend(asked);
     categories.retain(|category| !category.checks.is_empty());
     Ok(categories)
+}
+
+/// What the API and the worker are told of the database and the queue, as they would read it.
+async fn jobs(args: &Args, apps: &[String]) -> Vec<Check> {
+    match args.queue.broker() {
+        Ok(broker) => {
+            let (database, schema) = (args.database.clone(), args.schema.clone());
+            reach::database(&jobs::Where { database, schema, broker }, apps).await
+        }
+        Err(error) => vec![
+            Check::bad("queue_unreachable", format!("the queue cannot be used: {error:#}"))
+                .hint("docs/jobs.md says what the API and the worker are told of it"),
+        ],
+    }
 }
 
 fn read(root: &Path) -> Option<std::sync::Arc<Snapshot>> {

@@ -200,7 +200,9 @@ async fn a_database_that_cannot_be_used_is_told_and_its_password_is_not() {
     let told = place.doctor(FREE, &[("DATABASE_URL", "sqlite:jobs.sqlite")]).await;
     told.warns("database_unfit");
     assert!(!place.folder.path().join("jobs.sqlite").exists(), "looking makes nothing");
-    jobs::open(&format!("sqlite:{}", place.folder.path().join("jobs.sqlite").display())).await.unwrap();
+    jobs::open(&jobs::Where::new(&format!("sqlite:{}", place.folder.path().join("jobs.sqlite").display())))
+        .await
+        .unwrap();
     let told = place.doctor(FREE, &[("DATABASE_URL", "sqlite:jobs.sqlite")]).await;
     assert!(told.ids("success").contains(&"queue_unreachable"), "{:#}", told.report);
     // A superuser is bound by no row level security.

@@ -159,7 +159,9 @@ async fn commands_on_jobs_answer_in_json() {
     let scope = Scope::new(Tenant::new("studio").unwrap(), AppId::new("sitefit").unwrap());
     let job = {
         let Opened { store, .. } =
-            jobs::open(&format!("sqlite:{}", folder.path().join("jobs.sqlite").display())).await.unwrap();
+            jobs::open(&jobs::Where::new(&format!("sqlite:{}", folder.path().join("jobs.sqlite").display())))
+                .await
+                .unwrap();
         let new = NewJob {
             id: JobId::new(),
             definition: "sitefit".to_owned(),

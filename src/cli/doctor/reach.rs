@@ -157,7 +157,8 @@ pub(super) async fn issuer(client: &reqwest::Client, auth: &Auth) -> Vec<Check> 
 }
 
 /// Whether the job database can be used by the role that is given, and how its queues stand.
-pub(super) async fn database(url: &str, apps: &[String]) -> Vec<Check> {
+pub(super) async fn database(place: &jobs::Where, apps: &[String]) -> Vec<Check> {
+    let url = place.database.as_str();
     if url.is_empty() {
         return Vec::new();
     }
@@ -177,7 +178,7 @@ pub(super) async fn database(url: &str, apps: &[String]) -> Vec<Check> {
             Check::bad("database_unfit", format!("nothing answers at the database's address: {why}")).hint(hint),
         ];
     }
-    let opened = match tokio::time::timeout(2 * PATIENCE, jobs::open(url)).await {
+    let opened = match tokio::time::timeout(2 * PATIENCE, jobs::open(place)).await {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) => {
             let hint = if matches!(error, jobs::Error::Unfit(_)) {
