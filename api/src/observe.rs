@@ -172,7 +172,11 @@ impl Drop for AccessLine {
             span.set("http.route", self.route.as_str());
             span.set("http.response.status_code", u64::from(status.as_u16()));
             span.set("code", code);
-            texts.iter().for_each(|(name, text)| text.iter().for_each(|text| span.set(name, *text)));
+            for (name, text) in texts {
+                if let Some(text) = text {
+                    span.set(name, text);
+                }
+            }
             if status.is_server_error() {
                 span.fail(code);
             }

@@ -239,7 +239,7 @@ mod tests {
             !said.0.lock().unwrap().is_empty()
         };
         assert!(!heard());
-        assert_eq!(level.set(filter("debug"), Some(Duration::from_secs(60))).as_str(), "warn");
+        assert_eq!(level.set(filter("debug"), Some(Duration::from_mins(1))).as_str(), "warn");
         assert!(heard());
         assert_eq!(level.view(), View { filter: "debug".into(), usual: "warn".into(), reverts_in_sec: Some(60) });
         tokio::time::sleep(Duration::from_secs(59)).await;
@@ -248,7 +248,7 @@ mod tests {
         assert!(!heard());
         assert_eq!(*reverted.lock().unwrap(), ["debug"]);
         // A later change for good takes the place of one for a while.
-        level.set(filter("debug"), Some(Duration::from_secs(60)));
+        level.set(filter("debug"), Some(Duration::from_mins(1)));
         level.set(filter("trace"), None);
         tokio::time::sleep(Duration::from_hours(1)).await;
         assert_eq!(level.view(), View { filter: "trace".into(), usual: "warn".into(), reverts_in_sec: None });

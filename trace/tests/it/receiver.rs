@@ -129,9 +129,8 @@ fn read(body: &[u8]) -> Vec<Told> {
 /// An attribute's text.
 pub(crate) fn text(attributes: &[opentelemetry_proto::tonic::common::v1::KeyValue], name: &str) -> Option<String> {
     let value = attributes.iter().find(|attribute| attribute.key == name)?.value.clone()?.value?;
-    match value {
-        Value::StringValue(text) => Some(text),
-        Value::IntValue(number) => Some(number.to_string()),
-        _ => None,
+    if let Value::IntValue(number) = value {
+        return Some(number.to_string());
     }
+    if let Value::StringValue(text) = value { Some(text) } else { None }
 }
