@@ -133,7 +133,9 @@ pub fn load(flags: &Flags, environment: &dyn Environment) -> Result<Settings, Er
     if !faults.is_empty() {
         return Err(Error::Faults(faults));
     }
-    let node_key = environment.var("RHINO_COMPUTE_KEY").map(Secret);
+    let key_file = program::secret::of_file("RHINO_COMPUTE_KEY", |name| environment.var(name).map(Into::into));
+    let key_file = key_file.map_err(|message| Error::Value { place: "the key of the nodes".to_owned(), message })?;
+    let node_key = environment.var("RHINO_COMPUTE_KEY").or(key_file).map(Secret);
     Ok(Settings { config, sources: layers.sources, node_key })
 }
 

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use jobs::artifacts::LinkKey;
 use jobs::{AppId, Artifacts, REMEMBERED_MIN};
+use program::Called;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,10 @@ const GRACE_LEAST: Duration = Duration::from_hours(1);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = Config::parse();
+    let config = match program::called::<Config>() {
+        Called::Run(config) => config,
+        Called::Asked(exit) => return exit,
+    };
     log();
     match run(config).await {
         Ok(()) => ExitCode::SUCCESS,
