@@ -80,6 +80,8 @@ resource "azurerm_windows_virtual_machine_scale_set" "this" {
   boot_diagnostics {}
 
   lifecycle {
+    # Whoever applies may give another; the machines keep the first.
+    ignore_changes = [admin_password]
     precondition {
       condition     = var.instances <= 100
       error_message = "a set has 100 machines at most: make another pool."
