@@ -57,6 +57,8 @@ pub struct App {
     nodes_file: Option<Follow>,
     warm: Option<Warm>,
     limits: Limits,
+    /// For so long after `stop` callers are still taken in.
+    linger: Duration,
     flood: Guard,
     buckets: Buckets,
     metrics: Metrics,
@@ -139,6 +141,7 @@ impl App {
             nodes_file,
             warm,
             limits,
+            linger: Duration::from_secs(config.server.linger_sec),
             flood,
             buckets,
             metrics,
@@ -185,11 +188,14 @@ impl App {
             tokio::spawn(async move { vitals.watch("registry", reload).await })
         };
         let admin = self.admin;
+        let closing = CancellationToken::new();
         let announce = {
-            let (stop, admin) = (stop.clone(), admin.clone());
+            let (stop, closing, admin) = (stop.clone(), closing.clone(), admin.clone());
             tokio::spawn(async move {
                 stop.cancelled().await;
                 admin.drain();
+                tokio::time::sleep(self.linger).await;
+                closing.cancel();
             })
         };
         let follow = self.nodes_file.map(|follow| {
@@ -208,7 +214,7 @@ impl App {
             let (vitals, serve) = (vitals.clone(), server::serve(listener, front, self.limits, end.clone()));
             tokio::spawn(async move { vitals.watch("operators", serve).await })
         });
-        let drained = server::serve(self.listener, self.front, self.limits, stop).await;
+        let drained = server::serve(self.listener, self.front, self.limits, closing).await;
         end.cancel();
         // A read of a share that has gone may hang; nothing waits for it for ever.
         let reloaded =

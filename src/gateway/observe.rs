@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 
 use super::dialect::{Dialect, Reading};
 use super::outcomes::Outcomes;
+use super::shared::Shared;
 use super::stage::{BoxFuture, Lane, Ledger, Reply, Request, Response, Ticket};
 use crate::registry::Snapshot;
 use crate::telemetry::metrics::{self, Metrics};
@@ -35,8 +36,8 @@ pub struct Seen {
     reading: Reading,
 }
 
-pub fn layer<S>(outcomes: Outcomes, metrics: Metrics) -> impl Layer<S, Service = Observe<S>> + Clone {
-    layer_fn(move |inner| Observe { inner, outcomes: outcomes.clone(), metrics: metrics.clone() })
+pub fn layer<S>(outcomes: Outcomes, metrics: Metrics) -> impl Layer<S, Service = Observe<Shared<S>>> + Clone {
+    layer_fn(move |inner| Observe { inner: Shared::new(inner), outcomes: outcomes.clone(), metrics: metrics.clone() })
 }
 
 #[derive(Debug, Clone)]
