@@ -115,9 +115,7 @@ mod tests {
 
     #[test]
     fn who_listens_everywhere_is_asked_here() {
-        for (listen, asked) in
-            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("127.0.0.2:1", "127.0.0.2:1")]
-        {
+        for (listen, asked) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("127.0.0.2:1", "127.0.0.2:1")] {
             assert_eq!(here(listen.parse().unwrap()).to_string(), asked);
         }
     }

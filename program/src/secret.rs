@@ -55,9 +55,8 @@ pub fn from_files(mut command: Command, var: Variables<'_>) -> Result<Command, (
     for (id, variable) in secrets {
         match of_file(&variable, var) {
             Ok(Some(secret)) => {
-                command = command.mut_arg(id, |argument| {
-                    argument.required(false).hide_default_value(true).default_value(secret)
-                });
+                command = command
+                    .mut_arg(id, |argument| argument.required(false).hide_default_value(true).default_value(secret));
             }
             Ok(None) => {}
             Err(why) => return Err((command, why)),

@@ -2,6 +2,7 @@
 
 mod life;
 mod processes;
+mod stamp;
 mod tenancy;
 mod trouble;
 

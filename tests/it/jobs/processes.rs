@@ -16,33 +16,37 @@ use crate::auth::publish;
 use crate::support::{WORKER_KEY, copy, repository, set_rates, tenants};
 
 /// A process with what it wrote, killed when it is dropped.
-struct Program {
+pub(super) struct Program {
     child: Child,
-    url: String,
+    pub(super) url: String,
     log: PathBuf,
+    name: String,
+    settings: Vec<(String, String)>,
+    /// The operators' listener, where it has one of its own.
+    pub(super) operators: Option<String>,
 }
 
 /// A deployment in a folder.
-struct Deployment {
-    folder: TempDir,
-    issuer: Issuer,
+pub(super) struct Deployment {
+    pub(super) folder: TempDir,
+    pub(super) issuer: Issuer,
     jwks: String,
-    node: simnode::Running,
+    pub(super) node: simnode::Running,
     /// Without a user: `127.0.0.1:5432`.
     server: String,
     database: String,
-    client: reqwest::Client,
+    pub(super) client: reqwest::Client,
 }
 
 // === impl Program ===
 
 impl Program {
-    fn signal(&self, name: &str) {
+    pub(super) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
-    fn exit_code(&mut self) -> Option<i32> {
+    pub(super) fn exit_code(&mut self) -> Option<i32> {
         for _ in 0..1500 {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
@@ -52,8 +56,19 @@ impl Program {
         panic!("it does not end: {}", self.said());
     }
 
-    fn said(&self) -> String {
+    pub(super) fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub(super) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The same program with the same settings, told something else.
+    pub(super) fn again(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(beside(&self.name));
+        command.args(args).envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     async fn until_ready(&mut self, client: &reqwest::Client, path: &str) {
@@ -82,6 +97,11 @@ impl Drop for Program {
 impl Deployment {
     /// A database of its own with the schema and two logins; a registry; an issuer; a node. None where there is no Postgres.
     async fn new() -> Option<Self> {
+        Self::with(&tenants()).await
+    }
+
+    /// The same, where these may call.
+    pub(super) async fn with(tenants: &Value) -> Option<Self> {
         let Some(url) = std::env::var_os("APPSERVER_TEST_POSTGRES") else {
             assert!(std::env::var_os("CI").is_none(), "CI must not pass without a Postgres");
             eprintln!("SKIPPED: APPSERVER_TEST_POSTGRES is not set; ./test sets it");
@@ -91,7 +111,7 @@ impl Deployment {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("registry");
         copy(&repository().join("registry"), &root);
-        fs::write(root.join("tenants.json"), tenants().to_string()).unwrap();
+        fs::write(root.join("tenants.json"), tenants.to_string()).unwrap();
         set_rates(&root, 100_000.0);
         let issuer = Issuer::new("one", "https://id.example", "authenticated").unwrap();
         let jwks = publish(&issuer).await;
@@ -138,26 +158,34 @@ impl Deployment {
         let shared =
             [("JWT_JWKS_URL", self.jwks.as_str()), ("JWT_ISSUER", "https://id.example"), ("RUST_LOG", "debug")];
         let child = command.envs(shared).envs(settings.iter().copied()).stdout(out).stderr(err).spawn().unwrap();
-        Program { child, url, log }
+        let settings = shared.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Program { child, url, log, name: program.to_owned(), settings: settings.collect(), operators: None }
     }
 
-    async fn gateway(&self) -> Program {
-        let listen = free();
+    pub(super) async fn gateway(&self) -> Program {
+        let (listen, operators) = (free(), free());
         let mut gateway = self.start(
             "appserver",
-            &["serve", "--registry", "registry", "--listen", &listen],
+            &["serve", "--registry", "registry"],
             &listen,
             &[
                 ("RHINO_COMPUTE_URL", &self.node.url()),
+                ("APPSERVER_SERVER_LISTEN", &listen),
+                ("APPSERVER_ADMIN_LISTEN", &operators),
                 ("APPSERVER_AUTH_ISSUER", "https://id.example"),
                 ("APPSERVER_WARM_ENABLED", "false"),
             ],
         );
         gateway.until_ready(&self.client, "/readyz").await;
+        gateway.operators = Some(operators);
         gateway
     }
 
     async fn api(&self, gateway: &str) -> Program {
+        self.api_of(gateway, &[]).await
+    }
+
+    pub(super) async fn api_of(&self, gateway: &str, more: &[(&str, &str)]) -> Program {
         let listen = free();
         let public = format!("http://{listen}");
         let database = self.url(&format!("{}_api", self.database));
@@ -166,12 +194,16 @@ impl Deployment {
             &[],
             &listen,
             &[
-                ("API_LISTEN", &listen),
-                ("PUBLIC_URL", &public),
-                ("APP_SERVER_URL", gateway),
-                ("APP_SERVER_KEY", WORKER_KEY),
-                ("DATABASE_URL", &database),
-            ],
+                &[
+                    ("API_LISTEN", listen.as_str()),
+                    ("PUBLIC_URL", &public),
+                    ("APP_SERVER_URL", gateway),
+                    ("APP_SERVER_KEY", WORKER_KEY),
+                    ("DATABASE_URL", &database),
+                ],
+                more,
+            ]
+            .concat(),
         );
         // Keys are fetched with the first token.
         api.until_ready(&self.client, "/livez").await;
@@ -179,6 +211,10 @@ impl Deployment {
     }
 
     async fn worker(&self, gateway: &str) -> Program {
+        self.worker_of(gateway, &[("APP_ID", "sitefit,parking")]).await
+    }
+
+    pub(super) async fn worker_of(&self, gateway: &str, more: &[(&str, &str)]) -> Program {
         let listen = free();
         let database = self.url(&format!("{}_worker", self.database));
         let mut worker = self.start(
@@ -186,20 +222,36 @@ impl Deployment {
             &[],
             &listen,
             &[
-                ("WORKER_LISTEN", &listen),
-                ("APP_ID", "sitefit,parking"),
-                ("APP_SERVER_URL", gateway),
-                ("APP_SERVER_KEY", WORKER_KEY),
-                ("DATABASE_URL", &database),
-                ("LOCK_RENEW_SEC", "1"),
-                ("UPKEEP_SEC", "1"),
-            ],
+                &[
+                    ("WORKER_LISTEN", listen.as_str()),
+                    ("APP_SERVER_URL", gateway),
+                    ("APP_SERVER_KEY", WORKER_KEY),
+                    ("DATABASE_URL", &database),
+                    ("LOCK_RENEW_SEC", "1"),
+                    ("UPKEEP_SEC", "1"),
+                ],
+                more,
+            ]
+            .concat(),
         );
         worker.until_ready(&self.client, "/readyz").await;
         worker
     }
 
-    async fn get(&self, url: &str, token: &str) -> (u16, Value) {
+    /// What a gateway says of its versions: app, version, status.
+    pub(super) async fn registry(&self, gateway: &Program) -> Vec<(String, String, String)> {
+        let health = self.get(&format!("{}/health/registry", gateway.url), WORKER_KEY).await.1;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let mut seen = Vec::new();
+        for app in health["apps"].as_array().unwrap() {
+            for version in app["versions"].as_array().unwrap() {
+                seen.push((text(&app["app_id"]), text(&version["version"]), text(&version["status"])));
+            }
+        }
+        seen
+    }
+
+    pub(super) async fn get(&self, url: &str, token: &str) -> (u16, Value) {
         let answer = self.client.get(url).bearer_auth(token).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
@@ -257,7 +309,7 @@ async fn three_programs_over_postgres_run_a_job_say_nothing_of_its_inputs_and_en
     deployment.node.stop().await;
 }
 
-async fn until_said(deployment: &Deployment, program: &Program, wanted: &str) -> String {
+pub(super) async fn until_said(deployment: &Deployment, program: &Program, wanted: &str) -> String {
     for _ in 0..1500 {
         let answer = deployment.client.get(format!("{}/metrics", program.url)).send().await.unwrap();
         let text = answer.text().await.unwrap();
