@@ -26,11 +26,12 @@ def said(program, *words):
 
 def of_help(program, *words):
     """Variables of a program by its help: each, and NAME_FILE of those that hide what they hold."""
-    names = re.findall(r"\[env: (\w+)(=)?", said(program, *words, "--help"))
+    names = re.findall(r"\[env:\s+(\w+)(=)?", said(program, *words, "--help"))
     return {name for name, _ in names} | {f"{name}_FILE" for name, shown in names if not shown}
 
 
-keys = {f"APPSERVER_{key.replace('.', '_').upper()}" for key in json.loads(said("appserver", "config", "--json")) if "." in key}
+settings = [row["key"] for row in json.loads(said("appserver", "config", "--json"))]
+keys = {f"APPSERVER_{key.replace('.', '_').upper()}" for key in settings if "." in key}
 gateway = keys | {"APPSERVER_CONFIG", "PORT", "RHINO_COMPUTE_URL", "RHINO_COMPUTE_KEY", "RHINO_COMPUTE_KEY_FILE", "RESULT_CACHE_TTL", "JWT_JWKS_URL"}
 known = {
     "appserver/appserver": gateway | of_help("appserver", "migrate"),
