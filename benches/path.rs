@@ -103,6 +103,7 @@ fn in_memory(cache: Option<Cache>, access: Access) -> Front {
     gateway::seats::apply(&seats, &registry.current());
     let parts = Parts {
         metrics: appserver::telemetry::metrics::Metrics::default(),
+        tracer: trace::Tracer::default(),
         registry,
         nodes,
         seats,
@@ -123,6 +124,7 @@ fn in_memory(cache: Option<Cache>, access: Access) -> Front {
         rhino: None,
         timings: Timings::default(),
         trees: None,
+        solved_in: None,
     };
     let forward = service_fn(move |seated: Seated| {
         let answers = &*seated.due().solve().caller().app_id == "sitefit";

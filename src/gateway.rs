@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder};
+use trace::Tracer;
 
 use crate::nodes::Nodes;
 use crate::registry::Registry;
@@ -44,6 +45,7 @@ pub use stage::{Answer, Body, Lane, Reply, Request, Response, Seated};
 #[derive(Debug, Clone)]
 pub struct Parts {
     pub metrics: Metrics,
+    pub tracer: Tracer,
     pub registry: Registry,
     pub nodes: Nodes,
     pub seats: Seats,
@@ -77,7 +79,7 @@ where
 
     // What decides whether a request may cost that.
     let admit = ServiceBuilder::new()
-        .layer(observe::layer(parts.outcomes, parts.metrics)) // Request -> Seen: id, span, access line, latency
+        .layer(observe::layer(parts.outcomes, parts.metrics, parts.tracer)) // Request -> Seen: id, span, access line, latency
         .layer(rescue::layer()) //                          Error -> Reply; nothing above sees an Err
         .layer(flood::layer(parts.flood)) //                Seen -> Seen: no address takes more than its share
         .layer(dialect::layer(parts.interpreter)) //        Seen -> Seen: what other clients send becomes a request of ours

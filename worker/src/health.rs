@@ -10,7 +10,7 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::Parts;
+use crate::{Parts, level};
 
 /// From a hit in the cache to the longest job.
 const BUCKETS: [f64; 10] = [0.05, 0.2, 0.5, 1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1800.0];
@@ -69,8 +69,16 @@ impl Metrics {
             let Ok(stats) = parts.queue.stats(app).await else { continue };
             metrics::with_local_recorder(&*self.recorder, || gauges(app.as_str(), &stats));
         }
+        metrics::with_local_recorder(&*self.recorder, || spans(parts.tracer.counts()));
         self.handle.run_upkeep();
         self.handle.render()
+    }
+}
+
+/// What became of spans that were kept.
+fn spans(trace::Counts { sent, dropped, failed }: trace::Counts) {
+    for (outcome, count) in [("sent", sent), ("dropped", dropped), ("failed", failed)] {
+        metrics::counter!("appserver_spans_total", "outcome" => outcome).absolute(count);
     }
 }
 
@@ -91,6 +99,7 @@ pub fn router(parts: Parts, metrics: Metrics) -> Router {
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
+        .merge(level::router())
         .with_state((parts, metrics))
 }
 

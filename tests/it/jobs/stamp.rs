@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::processes::{Deployment, Program, until_said};
+use super::deployment::{Deployment, Program, beside, free};
+use super::processes::until_said;
 use super::small;
 use crate::infra::shim;
 use crate::support::{WORKER_KEY, copy, repository, tenants};
@@ -71,7 +72,13 @@ mod slow {
         // Who may call an app is decided apart from it, and may be decided before.
         let mut granted = tenants();
         granted["tenants"]["studio"]["apps"].as_array_mut().unwrap().push(json!(NEW));
-        let Some(deployment) = Deployment::with(&granted).await else { return };
+        let Some(mut deployment) = Deployment::with(&granted, simnode::Config::default()).await else { return };
+        let operators = free();
+        deployment.more.push(("appserver", "APPSERVER_ADMIN_LISTEN", operators.clone()));
+        deployment.more.push(("appserver-api", "APP_ID", NEW.to_owned()));
+        deployment.more.push(("appserver-worker", "APP_ID", NEW.to_owned()));
+        deployment.more.push(("appserver-worker", "QUEUE_NAME", format!("jobs-{NEW}")));
+
         let root = deployment.folder.path();
         copy(&repository().join("infra"), &root.join("infra"));
         run(root, "git", &["init", "--quiet"]);
@@ -80,7 +87,7 @@ mod slow {
 
         // The platform serves what it had; then somebody copies two folders.
         let mut gateway = deployment.gateway().await;
-        let before = deployment.registry(&gateway).await;
+        let before = registry(&deployment, &gateway).await;
         assert!(before.iter().all(|(app, _, _)| app != NEW), "{before:?}");
         run(root, repository().join("tests/infra/stamp").to_str().unwrap(), &["sitefit", NEW, "."]);
         let differs = run(root, "git", &["status", "--porcelain", "--", "registry", "infra"]);
@@ -93,25 +100,24 @@ mod slow {
         };
         let mut now = Vec::new();
         for _ in 0..1500 {
-            now = deployment.registry(&gateway).await;
+            now = registry(&deployment, &gateway).await;
             if ready(&now) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert!(ready(&now), "{now:?}\n{}", gateway.said());
-        assert!(gateway.runs(), "{}", gateway.said());
+        assert!(gateway.child.try_wait().unwrap().is_none(), "{}", gateway.said());
         let others = |seen: &[(String, String, String)]| {
             seen.iter().filter(|(app, _, _)| app != NEW).cloned().collect::<Vec<_>>()
         };
         assert_eq!(others(&now), others(&before), "the others are as they were");
 
         // Its own API and worker, told as its stack tells them.
-        let mut api = deployment.api_of(&gateway.url, &[("APP_ID", NEW)]).await;
-        let mut worker =
-            deployment.worker_of(&gateway.url, &[("APP_ID", NEW), ("QUEUE_NAME", &format!("jobs-{NEW}"))]).await;
+        let mut api = deployment.api(&gateway.url).await;
+        let mut worker = deployment.worker(&gateway.url).await;
         job(&deployment, &api, &worker).await;
-        metrics(&deployment, &gateway, &api, &worker).await;
+        metrics(&deployment, &operators, &api, &worker).await;
 
         // Its stack is the other's with its id, made anew.
         let (mine, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -126,9 +132,9 @@ mod slow {
         }
         assert_eq!(mine["azurerm_servicebus_queue.jobs"]["name"], json!(format!("jobs-{NEW}")));
 
-        for program in [&mut worker, &mut api, &mut gateway] {
-            health_follows(program, &deployment);
-        }
+        health_follows(&mut worker, "appserver-worker", "WORKER_LISTEN");
+        health_follows(&mut api, "appserver-api", "API_LISTEN");
+        health_follows(&mut gateway, "appserver", "APPSERVER_SERVER_LISTEN");
         deployment.node.stop().await;
     }
 }
@@ -156,11 +162,10 @@ async fn job(deployment: &Deployment, api: &Program, worker: &Program) {
 }
 
 /// The new app's own series, where rules and dashboards look for them.
-async fn metrics(deployment: &Deployment, gateway: &Program, api: &Program, worker: &Program) {
+async fn metrics(deployment: &Deployment, operators: &str, api: &Program, worker: &Program) {
     let app = format!("app_id=\"{NEW}\"");
     until_said(deployment, worker, &format!("appserver_job_attempts_total{{{app}")).await;
     until_said(deployment, api, &format!("appserver_queue_jobs{{{app}")).await;
-    let operators = gateway.operators.as_ref().unwrap();
     let answer = deployment.client.get(format!("http://{operators}/metrics")).send().await.unwrap();
     let text = answer.text().await.unwrap();
     for series in ["appserver_requests_total", "appserver_seats_limit", "appserver_node_solve_seconds_count"] {
@@ -171,13 +176,28 @@ async fn metrics(deployment: &Deployment, gateway: &Program, api: &Program, work
 }
 
 /// `health` of the same binary says what becomes of the program: well while it runs, not when it has gone.
-fn health_follows(program: &mut Program, deployment: &Deployment) {
+fn health_follows(program: &mut Program, name: &str, listen: &str) {
     let asked = |program: &Program| {
-        let mut health = program.again(&["health"]);
-        health.current_dir(deployment.folder.path()).output().unwrap().status.code()
+        let mut health = Command::new(beside(name));
+        health.arg("health").env_remove("PORT").env_remove("APPSERVER_CONFIG");
+        let address = program.url.trim_start_matches("http://");
+        health.env(listen, address).output().unwrap().status.code()
     };
-    assert_eq!(asked(program), Some(0), "{}", program.said());
+    assert_eq!(asked(program), Some(0), "{name}: {}", program.said());
     program.signal("TERM");
     assert_eq!(program.exit_code(), Some(0), "{}", program.said());
-    assert_ne!(asked(program), Some(0));
+    assert!(asked(program).is_some_and(|code| code != 0));
+}
+
+/// What a gateway says of its versions: app, version, status.
+async fn registry(deployment: &Deployment, gateway: &Program) -> Vec<(String, String, String)> {
+    let health = deployment.get(&format!("{}/health/registry", gateway.url), WORKER_KEY).await.1;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut seen = Vec::new();
+    for app in health["apps"].as_array().unwrap() {
+        for version in app["versions"].as_array().unwrap() {
+            seen.push((text(&app["app_id"]), text(&version["version"]), text(&version["status"])));
+        }
+    }
+    seen
 }
