@@ -14,6 +14,9 @@ pub(super) struct Args {
     /// The database, as a role that may make schemas and roles.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database: String,
+    /// The schema of the database in Postgres, made where it is missing.
+    #[arg(long, env = "DATABASE_SCHEMA", default_value = postgres::SCHEMA)]
+    schema: String,
     /// The folder that holds tenants.json, whose tenants are admitted to their apps.
     #[arg(long, value_name = "DIR", default_value = "registry")]
     registry: PathBuf,
@@ -40,7 +43,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         let admin: Box<dyn Tenants> = if let Some(path) = args.database.strip_prefix("sqlite:") {
             Box::new(Sqlite::open(std::path::Path::new(path.trim_start_matches("//"))).await?)
         } else {
-            let settings = postgres::Settings::new(&args.database);
+            let schema = args.schema.clone();
+            let settings = postgres::Settings { schema, ..postgres::Settings::new(&args.database) };
             for step in postgres::migrate(&settings).await.context("DATABASE_URL cannot be used")? {
                 print(format_args!("applied {step}"));
             }

@@ -6,6 +6,9 @@ mod aliases;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+#[path = "../../jobs/tests/it/servicebus/broker.rs"]
+mod broker;
+#[cfg(test)]
 mod cache;
 #[cfg(test)]
 mod check;

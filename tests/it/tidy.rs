@@ -115,7 +115,8 @@ fn imports_point_one_way() {
     for (place, unknown) in absences {
         let found = offenders(
             |name| name.starts_with(place) && !is_test(name),
-            |line| unknown.iter().any(|word| mentions(line, word)),
+            // The target of a log line is a word for whoever reads it.
+            |line| !line.trim_start().starts_with("target: \"") && unknown.iter().any(|word| mentions(line, word)),
         );
         assert!(found.is_empty(), "`{place}` must not know {unknown:?}: {found:#?}");
     }
