@@ -98,3 +98,16 @@ fn collect(folder: &std::path::Path, files: &mut Vec<PathBuf>) {
         }
     }
 }
+
+/// What is left out of the context cannot be built: each crate of the workspace is let in.
+#[test]
+fn an_image_is_built_of_every_crate() {
+    let text = fs::read_to_string(repository().join("Cargo.toml")).unwrap();
+    let members = text.lines().find_map(|line| line.strip_prefix("members = [")).unwrap().trim_end_matches(']');
+    let ignore = fs::read_to_string(repository().join(".dockerignore")).unwrap();
+    let lets_in = |name: &str| ignore.lines().any(|line| line.strip_prefix('!') == Some(name));
+    for member in members.split(", ").map(|member| member.trim_matches('"')).filter(|member| *member != ".") {
+        assert!(lets_in(member), "{member}");
+    }
+    assert!(lets_in("src") && lets_in("Cargo.lock") && !lets_in(".git"));
+}

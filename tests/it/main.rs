@@ -17,6 +17,8 @@ mod ci;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod explain;
 #[cfg(test)]
 mod faces;
@@ -37,9 +39,13 @@ mod invariants;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod load;
+#[cfg(test)]
+mod logs;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
@@ -51,6 +57,8 @@ mod pool;
 #[cfg(test)]
 #[path = "../../trace/tests/it/receiver.rs"]
 mod receiver;
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
@@ -67,6 +75,8 @@ mod solve;
 mod support;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod top;
 #[cfg(test)]
 mod warm;
 #[cfg(test)]
