@@ -24,6 +24,7 @@ mod diff;
 mod doctor;
 mod explain;
 mod findings;
+mod health;
 mod import;
 mod inspect;
 mod job;
@@ -111,6 +112,8 @@ enum Command {
     Job(job::Args),
     /// Bring a job database to this binary's schema, and admit tenants to their apps.
     Migrate(migrate::Args),
+    /// Ask the gateway of this computer whether it is ready: for the health checks of containers.
+    Health(health::Args),
     /// Make a service key, and the entry for tenants.json.
     Key(key::Args),
     /// Print what makes a shell complete this command.
@@ -178,6 +181,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Client(args) => client::run(&args, config),
         Command::Job(args) => job::run(&args, json),
         Command::Migrate(args) => migrate::run(&args, json),
+        Command::Health(args) => health::run(&args, config),
         Command::Key(args) => key::run(&args, json),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

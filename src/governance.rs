@@ -8,6 +8,7 @@ pub mod aliases;
 pub mod breaking;
 pub mod can_roll;
 pub mod check;
+pub mod deploy;
 pub mod difference;
 pub mod examples;
 pub mod finding;

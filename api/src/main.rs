@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use api::config::Config;
 use api::{Bounds, Contracts, Parts};
-use clap::Parser as _;
 use identity::{Claims, Jwks, Rules, Verifier};
 use jobs::AppId;
 use jobs::artifacts::LinkKey;
+use program::Called;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -19,7 +19,10 @@ const DRAIN: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = Config::parse();
+    let config = match program::called::<Config>() {
+        Called::Run(config) => config,
+        Called::Asked(exit) => return exit,
+    };
     let _flushed = logs::Flushed;
     match run(config).await {
         Ok(true) => ExitCode::SUCCESS,

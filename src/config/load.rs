@@ -146,9 +146,12 @@ pub fn load(flags: &Flags, environment: &dyn Environment) -> Result<Settings, Er
         layers.set(key, value.clone(), Source::Flag(flag));
     }
     let config: Config = layers.table.try_into().map_err(|error| value_error("configuration", error))?;
-    let secret = |name| environment.var(name).map(Secret);
+    let secret = |name: &'static str| {
+        let of_file = program::secret::of_file(name, |name| environment.var(name).map(Into::into));
+        of_file.map(|secret| environment.var(name).or(secret).map(Secret)).map_err(|why| value_error("secret", why))
+    };
     let secrets =
-        Secrets { node_key: secret("RHINO_COMPUTE_KEY"), trace_headers: secret("OTEL_EXPORTER_OTLP_HEADERS") };
+        Secrets { node_key: secret("RHINO_COMPUTE_KEY")?, trace_headers: secret("OTEL_EXPORTER_OTLP_HEADERS")? };
     let mut faults = config.check();
     if let Err(error @ trace::settings::Error::Headers) =
         config.trace.flags(secrets.trace_headers.as_ref()).settings("")

@@ -4,6 +4,7 @@ mod canary;
 mod deployment;
 mod life;
 mod processes;
+mod stamp;
 mod tenancy;
 mod traced;
 mod trouble;

@@ -33,6 +33,8 @@ mod hostile;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod infra;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod jobs;

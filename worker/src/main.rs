@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use jobs::artifacts::LinkKey;
 use jobs::{AppId, REMEMBERED_MIN};
+use program::Called;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use worker::config::Config;
@@ -22,7 +22,10 @@ const GRACE_LEAST: Duration = Duration::from_hours(1);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = Config::parse();
+    let config = match program::called::<Config>() {
+        Called::Run(config) => config,
+        Called::Asked(exit) => return exit,
+    };
     let _flushed = logs::Flushed;
     match run(config).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -169,7 +169,7 @@ mod slow {
     }
 }
 
-async fn until_said(deployment: &Deployment, program: &Program, wanted: &str) -> String {
+pub(super) async fn until_said(deployment: &Deployment, program: &Program, wanted: &str) -> String {
     for _ in 0..1500 {
         let answer = deployment.client.get(format!("{}/metrics", program.url)).send().await.unwrap();
         let text = answer.text().await.unwrap();
