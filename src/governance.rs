@@ -17,6 +17,7 @@ pub mod json;
 mod lint;
 pub mod live;
 pub mod place;
+pub mod recorded;
 pub mod render;
 pub mod revision;
 pub mod scaffold;

@@ -60,3 +60,15 @@ pub struct Config {
     #[command(flatten)]
     pub trace: trace::Flags,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Config::command().debug_assert();
+    }
+}

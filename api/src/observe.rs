@@ -180,7 +180,7 @@ impl Drop for AccessLine {
         let [app_id, tenant, definition, version, job_id] = texts.map(|(_, text)| text);
         // docs/logs.md tells what each means; a test compares the two.
         tracing::info!(
-            target: "appserver::access",
+            target: "api::access",
             request_id = self.request_id,
             trace_id = &*step.context.place.trace_id.hex(),
             span_id = &*step.context.place.span_id.hex(),

@@ -59,6 +59,11 @@ pub enum Error {
     Altered(String),
     #[error("a blob of {bytes} bytes is larger than {max}")]
     TooLarge { bytes: u64, max: u64 },
+    /// Not repeated: what does not belong in it may be a key.
+    #[error(
+        "the address of a container has no user, query or fragment: credentials come by AZURE_STORAGE_ACCOUNT_KEY and the like"
+    )]
+    Address,
     #[error("the blob store failed")]
     Store(#[source] object_store::Error),
     #[error("the database failed")]
@@ -92,6 +97,9 @@ impl Artifacts {
     /// Blobs in a container of Azure by its address, `https://<account>.blob.core.windows.net/<container>` or `az://<container>`, with
     /// credentials and all else from the environment, by the names that Azure's own tools read: `AZURE_STORAGE_ACCOUNT_KEY` and so on.
     pub fn azure_at(url: &str) -> Result<Self, Error> {
+        if url.contains(['@', '?', '#']) {
+            return Err(Error::Address);
+        }
         Self::azure(MicrosoftAzureBuilder::from_env().with_url(url))
     }
 

@@ -36,6 +36,7 @@ pub enum Format {
 
 /// What a program is told of its log by flags or by the environment.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Flags {
     /// Which lines are written: a level, or `target=level`, with commas between them.
     #[arg(long = "log-filter", env = "RUST_LOG", default_value = "info")]

@@ -33,20 +33,24 @@ struct Entry {
     apps: Vec<String>,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Exit> {
     let file = args.registry.join("tenants.json");
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let checked = contract::schema::check_file("tenants", &file, &bytes);
     let checked = checked.map_err(|faults| anyhow::anyhow!("{} has {} faults", file.display(), faults.len()))?;
     let File { tenants } = serde_json::from_value(checked)?;
     tokio::runtime::Runtime::new()?.block_on(async {
+        let mut applied = Vec::new();
         let admin: Box<dyn Tenants> = if let Some(path) = args.database.strip_prefix("sqlite:") {
             Box::new(Sqlite::open(std::path::Path::new(path.trim_start_matches("//"))).await?)
         } else {
             let schema = args.schema.clone();
             let settings = postgres::Settings { schema, ..postgres::Settings::new(&args.database) };
             for step in postgres::migrate(&settings).await.context("DATABASE_URL cannot be used")? {
-                print(format_args!("applied {step}"));
+                if !json {
+                    print(format_args!("applied {step}"));
+                }
+                applied.push(step.to_string());
             }
             Box::new(postgres::Admin::connect(&settings).await?)
         };
@@ -54,7 +58,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             let apps: Vec<AppId> = apps.iter().map(|app| AppId::new(app)).collect::<Result<_, _>>()?;
             admin.admit(&Tenant::new(tenant)?, &apps).await?;
         }
-        print(format_args!("{} tenants are admitted to their apps", tenants.len()));
+        if json {
+            let done = serde_json::json!({ "applied": applied, "tenants": tenants.len() });
+            print(serde_json::to_string_pretty(&done)?);
+        } else {
+            print(format_args!("{} tenants are admitted to their apps", tenants.len()));
+        }
         Ok(Exit::Done)
     })
 }

@@ -105,7 +105,11 @@ async fn exchange(
             let labels = [&*solve.caller().app_id, solve.lane().name()];
             metrics.took(&metrics::NODE_SECONDS, &labels, solved.elapsed);
             let answer = answer(&contract, solved, queue, place);
-            answer.inspect_err(|error| drop(ledger.cause.set(error.to_string())))
+            answer.inspect_err(|error| {
+                // Where it fails, not with which value.
+                let place = error.to_string().split(": ").next().unwrap_or_default().to_owned();
+                let _ = ledger.cause.set(format!("an output does not keep its schema: {place}"));
+            })
         }
         Err(failure) => {
             if failure == Failure::Deadline {
@@ -120,7 +124,7 @@ async fn exchange(
 /// Puts the cause into the ledger, and the failure into the caller's terms.
 fn blame(due: &Due, failure: Failure) -> Error {
     let ticket = due.solve().ticket();
-    let _ = ticket.ledger.cause.set(failure.to_string());
+    let _ = ticket.ledger.cause.set(failure.cause());
     failed(failure, due.by().saturating_duration_since(ticket.arrived))
 }
 

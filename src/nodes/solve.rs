@@ -113,6 +113,32 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What the log may say of it: nothing of what callers send, which a node's and a component's own words may repeat.
+    pub fn cause(&self) -> String {
+        let component = |error: &ComponentError| {
+            let name = error.component.as_deref().unwrap_or("a component");
+            error.guid.as_ref().map_or(name.to_owned(), |guid| format!("{name} ({guid})"))
+        };
+        match self {
+            Self::Definition { errors, .. } => {
+                let shown: Vec<String> = errors.iter().take(8).map(component).collect();
+                format!("the definition failed, {} errors: {}", errors.len(), shown.join(", "))
+            }
+            Self::Refused(words) => format!("the node refused the request: {}", masked(words)),
+            Self::Input(_)
+            | Self::Mismatch(_)
+            | Self::AnswerTooLarge(_)
+            | Self::Unauthorised
+            | Self::RequestTooLarge
+            | Self::Deadline
+            | Self::NodeTimeout
+            | Self::Unreachable(_)
+            | Self::Lost(_)
+            | Self::Nonsense(_)
+            | Self::Vanished => self.to_string(),
+        }
+    }
+
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
@@ -142,6 +168,29 @@ impl Failure {
             | Self::Vanished => false,
         }
     }
+}
+
+/// A node's words without what stands in quotes and without figures: those may be a caller's.
+fn masked(words: &str) -> String {
+    /// What tells an operator what is wrong.
+    const CHARS_MAX: usize = 300;
+    let mut kept = String::new();
+    let mut rest = words.chars().take(CHARS_MAX);
+    let mut last = ' ';
+    while let Some(next) = rest.next() {
+        let opens = matches!(next, '"' | '`') || (next == '\'' && !last.is_alphanumeric());
+        if opens {
+            // A quote that is not closed hides all that follows.
+            rest.by_ref().find(|closing| *closing == next);
+            kept.push('…');
+        } else if !next.is_numeric() {
+            kept.push(next);
+        } else if !last.is_numeric() {
+            kept.push('#');
+        }
+        last = next;
+    }
+    kept
 }
 
 impl Slot {
@@ -476,5 +525,20 @@ impl Shared {
         let may_eject = self.read(|table| table.may_eject());
         self.update(peer.id, |entry| entry.health.struck(why, may_eject, Instant::now()));
         peer.nudge.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_told_what_a_node_says_without_what_a_caller_sent() {
+        let refused = Failure::Refused("Can't convert value \"secret\" 'other' at 31.4: line 1, `x".to_owned());
+        assert_eq!(refused.cause(), "the node refused the request: Can't convert value … … at #.#: line #, …");
+        let error = ComponentError { message: "secret".into(), component: Some("Panel".into()), guid: None };
+        let failed = Failure::Definition { errors: vec![error], warnings: vec!["secret".into()] };
+        assert_eq!(failed.cause(), "the definition failed, 1 errors: Panel");
+        assert_eq!(Failure::Deadline.cause(), Failure::Deadline.to_string());
     }
 }

@@ -20,6 +20,8 @@ mod ci;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod explain;
 #[cfg(test)]
 mod faces;
@@ -38,9 +40,13 @@ mod invariants;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod load;
+#[cfg(test)]
+mod logs;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
@@ -52,6 +58,8 @@ mod pool;
 #[cfg(test)]
 #[path = "../../trace/tests/it/receiver.rs"]
 mod receiver;
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
@@ -68,6 +76,8 @@ mod solve;
 mod support;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod top;
 #[cfg(test)]
 mod warm;
 #[cfg(test)]

@@ -59,8 +59,9 @@ impl TraceId {
 
     /// A number that is spread evenly over all traces, by which a part of them can be chosen alike everywhere.
     pub(crate) fn draw(self) -> u64 {
-        let [.., a, b, c, d, e, f, g] = self.0;
-        u64::from_be_bytes([0, a, b, c, d, e, f, g])
+        /// The last 7 bytes: those that the second level wants to be random.
+        const DRAWN: u128 = (1 << 56) - 1;
+        u64::try_from(u128::from_be_bytes(self.0) & DRAWN).unwrap_or_default()
     }
 }
 

@@ -34,7 +34,7 @@ fn next(counter: &AtomicU64) -> u64 {
     }
 }
 
-/// The finish of SplitMix64: one number for each, and near ones far apart. It costs some nanoseconds where the system's randomness costs
+/// The finish of `SplitMix64`: one number for each, and near ones far apart. It costs some nanoseconds where the system's randomness costs
 /// a call into the kernel.
 fn stirred(number: u64) -> u64 {
     let number = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);

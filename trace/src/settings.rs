@@ -15,6 +15,7 @@ const PATH: &str = "v1/traces";
 
 /// What a program is told by flags or by the environment, in OpenTelemetry's words.
 #[derive(Clone, clap::Args)]
+#[group(skip)]
 pub struct Flags {
     /// Where an OpenTelemetry collector takes OTLP by HTTP, such as `http://127.0.0.1:4318`; traces go to `/v1/traces` below it. No spans are kept where
     /// it is absent.

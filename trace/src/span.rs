@@ -102,18 +102,14 @@ impl Tracer {
     /// The step of a request: in its caller's trace, else in a new one. Where spans are kept, the sampler says whether those of this
     /// trace are; where none are, the caller's word is passed on, and a new trace says that none are kept.
     pub fn step(&self, caller: Option<Context>) -> Step {
-        match caller {
-            Some(caller) => {
-                let place = caller.place;
-                let sampled = self.0.as_ref().map_or(place.is_sampled(), |shared| shared.sampler.continues(place));
-                Step { context: caller.at(place.next().sampled(sampled)), parent: Some(place.span_id) }
-            }
-            None => {
-                let place = Place::new(false);
-                let sampled = self.0.as_ref().is_some_and(|shared| shared.sampler.begins(place));
-                Step { context: Context::new(place.sampled(sampled)), parent: None }
-            }
-        }
+        let Some(caller) = caller else {
+            let place = Place::new(false);
+            let sampled = self.0.as_ref().is_some_and(|shared| shared.sampler.begins(place));
+            return Step { context: Context::new(place.sampled(sampled)), parent: None };
+        };
+        let place = caller.place;
+        let sampled = self.0.as_ref().map_or(place.is_sampled(), |shared| shared.sampler.continues(place));
+        Step { context: caller.at(place.next().sampled(sampled)), parent: Some(place.span_id) }
     }
 
     /// The span of this step, if it is kept.

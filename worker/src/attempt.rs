@@ -199,7 +199,7 @@ impl Attempt {
                 let content = self.parts.artifacts.get(artifact, INPUTS_BYTES_MAX).await;
                 let content = content.map_err(|error| match error {
                     Unread::Store(_) | Unread::Database(_) => undone(&error),
-                    Unread::Name | Unread::Missing | Unread::Altered(_) | Unread::TooLarge { .. } => {
+                    Unread::Name | Unread::Address | Unread::Missing | Unread::Altered(_) | Unread::TooLarge { .. } => {
                         unreadable("the inputs that were stored are gone or altered")
                     }
                 })?;
