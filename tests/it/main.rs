@@ -6,6 +6,9 @@ mod aliases;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+#[path = "../../jobs/tests/it/azurite.rs"]
+mod azurite;
+#[cfg(test)]
 #[path = "../../jobs/tests/it/servicebus/broker.rs"]
 mod broker;
 #[cfg(test)]

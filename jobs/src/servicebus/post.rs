@@ -19,12 +19,21 @@ use super::{Address, Fault};
 const LINES_MAX: usize = 64;
 /// The broker ends links that are idle for ten minutes; they are ended here before.
 const IDLE_MAX: Duration = Duration::from_mins(5);
+/// For so long a queue that was not reached is not tried again.
+const FAILED_FOR: Duration = Duration::from_secs(1);
 
 /// Sends messages to queues. Cheap to clone.
 #[derive(Clone)]
 pub struct Post {
     address: Arc<Address>,
-    lines: Arc<Mutex<HashMap<String, Open>>>,
+    lines: Arc<Mutex<Lines>>,
+}
+
+#[derive(Default)]
+struct Lines {
+    open: HashMap<String, Open>,
+    /// Queues that could not be reached just now: whoever waited meanwhile does not try again one after the other.
+    failed: HashMap<String, (Instant, Fault)>,
 }
 
 struct Open {
@@ -73,7 +82,7 @@ impl Post {
         match self.attempt(queue, letter.clone()).await {
             Err(Fault::Gone(why)) => {
                 tracing::debug!(why, queue, "the line to a queue is made anew");
-                self.lines.lock().await.remove(queue);
+                self.lines.lock().await.open.remove(queue);
                 self.attempt(queue, letter).await
             }
             done => done,
@@ -98,21 +107,35 @@ impl Post {
         }
     }
 
-    async fn line<'l>(&self, lines: &'l mut HashMap<String, Open>, queue: &str) -> Result<&'l mut Open, Fault> {
-        lines.retain(|_, open| open.used.elapsed() < IDLE_MAX && !open.line.session.is_ended());
-        if !lines.contains_key(queue) {
-            if lines.len() >= LINES_MAX
-                && let Some(oldest) = lines.iter().min_by_key(|(_, open)| open.used).map(|(name, _)| name.clone())
-            {
-                lines.remove(&oldest);
-            }
-            let mut line = Line::open(&self.address, queue, Answers::default()).await?;
-            let name = format!("post-{}", uuid::Uuid::now_v7());
-            let attached = timeout(PATIENCE, Sender::attach(&mut line.session, name, queue)).await;
-            let sender =
-                attached.map_err(|_late| Fault::Gone("it did not answer in time".to_owned()))?.map_err(gone)?;
-            lines.insert(queue.to_owned(), Open { sender, used: Instant::now(), line });
+    async fn line<'l>(&self, lines: &'l mut Lines, queue: &str) -> Result<&'l mut Open, Fault> {
+        let Lines { open, failed } = lines;
+        open.retain(|_, open| open.used.elapsed() < IDLE_MAX && !open.line.session.is_ended());
+        failed.retain(|_, (at, _)| at.elapsed() < FAILED_FOR);
+        if let Some((_, fault)) = failed.get(queue) {
+            return Err(fault.clone());
         }
-        lines.get_mut(queue).ok_or_else(|| Fault::Gone("the line is not there".to_owned()))
+        if !open.contains_key(queue) {
+            if open.len() >= LINES_MAX
+                && let Some(oldest) = open.iter().min_by_key(|(_, open)| open.used).map(|(name, _)| name.clone())
+            {
+                open.remove(&oldest);
+            }
+            match self.dial(queue).await {
+                Ok(line) => drop(open.insert(queue.to_owned(), line)),
+                Err(fault) => {
+                    failed.insert(queue.to_owned(), (Instant::now(), fault.clone()));
+                    return Err(fault);
+                }
+            }
+        }
+        open.get_mut(queue).ok_or_else(|| Fault::Gone("the line is not there".to_owned()))
+    }
+
+    async fn dial(&self, queue: &str) -> Result<Open, Fault> {
+        let mut line = Line::open(&self.address, queue, Answers::default()).await?;
+        let name = format!("post-{}", uuid::Uuid::now_v7());
+        let attached = timeout(PATIENCE, Sender::attach(&mut line.session, name, queue)).await;
+        let sender = attached.map_err(|_late| Fault::Gone("it did not answer in time".to_owned()))?.map_err(gone)?;
+        Ok(Open { sender, used: Instant::now(), line })
     }
 }

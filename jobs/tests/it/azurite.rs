@@ -1,6 +1,6 @@
 //! Azurite, which stands in for Azure's blob store: `APPSERVER_TEST_AZURITE` names its address, and `./test --slow` starts it.
 //!
-//! The worker's tests take this file as it is.
+//! The worker's tests and those of the whole take this file as it is.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::deployment::{Deployment, Program};
 use super::small;
+use crate::azurite::KEY;
 use crate::broker::{Broker, Rules};
 use crate::support::WORKER_KEY;
 
@@ -74,7 +75,7 @@ async fn run_a_job(deployment: Deployment) {
     for (program, own) in [(&gateway, "sitefit"), (&api, "jobs/run"), (&worker, "succeeded")] {
         let said = program.said();
         assert!(said.contains(own), "a log that is none shows nothing: {said}");
-        for word in ["canary", "31.41592", WORKER_KEY, token.as_str(), "c2VjcmV0", "SharedAccessSignature"] {
+        for word in ["canary", "31.41592", WORKER_KEY, token.as_str(), "c2VjcmV0", "SharedAccessSignature", KEY] {
             assert!(!said.contains(word), "{word} in {}: {said}", program.log.display());
         }
     }
@@ -87,7 +88,28 @@ mod slow {
     use sqlx::{Connection as _, PgConnection};
 
     use super::*;
+    use crate::azurite::{ACCOUNT, azurite, make_container};
     use crate::jobs::deployment::free;
+
+    /// The same with artifacts in Azure's blob store, whose links the API signs.
+    #[tokio::test]
+    #[ignore = "slow: needs Azurite"]
+    async fn three_programs_with_artifacts_in_azure_run_a_job_and_link_its_result() {
+        let (Some(mut deployment), Some(address)) = (Deployment::new().await, azurite()) else { return };
+        let container = format!("api-{}", uuid::Uuid::new_v4());
+        make_container(&address, &container);
+        for program in ["appserver-api", "appserver-worker"] {
+            let settings = [
+                ("ARTIFACTS_URL", format!("az://{container}")),
+                ("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT.to_owned()),
+                ("AZURE_STORAGE_ACCOUNT_KEY", KEY.to_owned()),
+                ("AZURE_STORAGE_ENDPOINT", format!("http://{address}/{ACCOUNT}")),
+                ("AZURE_ALLOW_HTTP", "true".to_owned()),
+            ];
+            deployment.more.extend(settings.map(|(name, value)| (program, name, value)));
+        }
+        run_a_job(deployment).await;
+    }
 
     const CLIENTS: u32 = 8;
     const KEYS: u32 = 40;
