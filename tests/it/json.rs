@@ -17,9 +17,10 @@ use crate::scaffold::appserver;
 use crate::support::{Setup, TestGateway, copy, repository, sitefit};
 
 /// Commands that give no data, and what they give instead.
-const SILENT: [(&str, &str); 5] = [
+const SILENT: [(&str, &str); 6] = [
     ("dev", "runs until it is stopped, and logs"),
     ("serve", "runs until it is stopped, and logs"),
+    ("health", "says it by its exit code"),
     ("client", "writes source text in another language"),
     ("completions", "writes a shell's script"),
     ("man", "writes manual pages"),
