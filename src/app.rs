@@ -102,10 +102,7 @@ impl App {
         vitals::count_panics();
         let sources = Sources { seats: Seats::new(), tracer, ..Sources::default() };
         let admin = Admin::new(registry.clone(), nodes.clone(), cache.clone(), sources.clone());
-        let operators = match config.admin.listen {
-            AdminListen::Off => None,
-            AdminListen::At(address) => Some((bind(address).await?, operate::front(admin.clone(), nodes.clone()))),
-        };
+        let operators = operators(config, &admin, &nodes).await?;
         let Sources { tracer, outcomes, metrics, seats, buckets, vitals } = sources;
         gateway::seats::apply(&seats, &registry.current());
         let flood = guard(&config.address)?;
@@ -198,11 +195,7 @@ impl App {
             let (vitals, run) = (vitals.clone(), exporter.run(landed.clone().cancelled_owned()));
             tokio::spawn(async move { vitals.watch("spans", run).await })
         });
-        let level = logs::level().map(|level| {
-            let (vitals, events) = (vitals.clone(), self.registry.events().clone());
-            let kept = async move { vitals.keep("log_level", || level::keep(&level, &events)).await };
-            tokio::spawn(end.clone().run_until_cancelled_owned(kept))
-        });
+        let level = keep_level(&vitals, &self.registry, &end);
         let admin = self.admin;
         let closing = CancellationToken::new();
         let announce = {
@@ -253,6 +246,23 @@ impl App {
         let ended = watched.is_ok_and(|joined| joined.is_ok()) && announced.is_ok() && swept.is_ok();
         drained && followed && operated && warmed && told && flown.is_ok() && ended
     }
+}
+
+/// Where operators are answered, and what answers them.
+async fn operators(config: &Config, admin: &Admin, nodes: &Nodes) -> anyhow::Result<Option<(TcpListener, Front)>> {
+    Ok(match config.admin.listen {
+        AdminListen::Off => None,
+        AdminListen::At(address) => Some((bind(address).await?, operate::front(admin.clone(), nodes.clone()))),
+    })
+}
+
+/// Ends changes of the log's filter that were made for a while; nothing in a process that does not log.
+fn keep_level(vitals: &Vitals, registry: &Registry, end: &CancellationToken) -> Option<JoinHandle<Option<()>>> {
+    logs::level().map(|level| {
+        let (vitals, events) = (vitals.clone(), registry.events().clone());
+        let kept = async move { vitals.keep("log_level", || level::keep(&level, &events)).await };
+        tokio::spawn(end.clone().run_until_cancelled_owned(kept))
+    })
 }
 
 /// Frees what the limits keep of callers who have been away for long enough, and tells what was refused.
