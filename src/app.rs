@@ -199,11 +199,7 @@ impl App {
             let (vitals, run) = (vitals.clone(), exporter.run(landed.clone().cancelled_owned()));
             tokio::spawn(async move { vitals.watch("spans", run).await })
         });
-        let level = logs::level().map(|level| {
-            let (vitals, events) = (vitals.clone(), self.registry.events().clone());
-            let kept = async move { vitals.keep("log_level", || level::keep(&level, &events)).await };
-            tokio::spawn(end.clone().run_until_cancelled_owned(kept))
-        });
+        let level = keep_level(&vitals, &self.registry, &end);
         let admin = self.admin;
         let closing = CancellationToken::new();
         let announce = {
@@ -254,6 +250,15 @@ impl App {
         let ended = watched.is_ok_and(|joined| joined.is_ok()) && announced.is_ok() && swept.is_ok();
         drained && followed && operated && warmed && told && flown.is_ok() && ended
     }
+}
+
+/// Ends changes of the log's filter that were made for a while; nothing in a process that does not log.
+fn keep_level(vitals: &Vitals, registry: &Registry, end: &CancellationToken) -> Option<JoinHandle<Option<()>>> {
+    logs::level().map(|level| {
+        let (vitals, events) = (vitals.clone(), registry.events().clone());
+        let kept = async move { vitals.keep("log_level", || level::keep(&level, &events)).await };
+        tokio::spawn(end.clone().run_until_cancelled_owned(kept))
+    })
 }
 
 /// What is tidied now and then.
