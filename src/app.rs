@@ -24,6 +24,7 @@ use crate::gateway::cache::{self, Cache, LaneBounds};
 use crate::gateway::dialect::Interpreter;
 use crate::gateway::flood::Guard;
 use crate::gateway::ratelimit::Buckets;
+use crate::gateway::slo::Slos;
 use crate::gateway::{self, Parts, forward};
 use crate::nodes::node::Rules;
 use crate::nodes::{Driver, Nodes, Options, budget};
@@ -101,10 +102,11 @@ impl App {
             AdminListen::Off => None,
             AdminListen::At(address) => Some((bind(address).await?, operate::front(admin.clone(), nodes.clone()))),
         };
-        let Sources { outcomes, metrics, seats, buckets, vitals } = sources;
+        let Sources { outcomes, metrics, seats, buckets, vitals, slos } = sources;
         gateway::seats::apply(&seats, &registry.current());
+        slos.apply(&registry.current());
         let flood = guard(&config.address)?;
-        let hooks = hooks(&nodes, &seats);
+        let hooks = hooks(&nodes, &seats, &slos);
         let bounds = body_bounds(config);
         let interpreter = faces(config, access.clone(), &registry, &nodes, &bounds);
         let parts = Parts {
@@ -116,6 +118,7 @@ impl App {
             flood: flood.clone(),
             buckets: buckets.clone(),
             outcomes,
+            slos,
             uri_bytes_max: config.server.uri_bytes_max,
             body: bounds,
             interpreter,
@@ -290,12 +293,15 @@ async fn join<R>(task: Option<JoinHandle<R>>) -> bool {
 }
 
 /// What the registry asks of the rest, and tells it, when it changes.
-fn hooks(nodes: &Nodes, seats: &Seats) -> Hooks {
-    let (attested, seats) = (nodes.clone(), seats.clone());
+fn hooks(nodes: &Nodes, seats: &Seats, slos: &Slos) -> Hooks {
+    let (attested, seats, slos) = (nodes.clone(), seats.clone(), slos.clone());
     Hooks {
         ready: Arc::new(move |contract| attested.attestation(contract).is_ready()),
         ready_changed: nodes.changed(),
-        swapping: Arc::new(move |snapshot| gateway::seats::apply(&seats, snapshot)),
+        swapping: Arc::new(move |snapshot| {
+            gateway::seats::apply(&seats, snapshot);
+            slos.apply(snapshot);
+        }),
     }
 }
 

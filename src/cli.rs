@@ -36,6 +36,7 @@ mod new_version;
 mod node;
 mod schema;
 mod serve;
+mod slo;
 mod watch;
 
 /// Run Grasshopper definitions as versioned products, in front of Rhino.Compute.
@@ -86,6 +87,8 @@ enum Command {
     Alias(alias::Args),
     /// Show which version can be solved on which node, and why not.
     Matrix(matrix::Args),
+    /// Show what each app promises, how much of it was kept, and what is left of its error budget.
+    Slo(slo::Args),
     /// Show the nodes of a running gateway, drain one, take it back.
     Node(node::Args),
     /// Follow what happens to a running gateway's registry.
@@ -158,6 +161,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Import(args) => import::run(&args, json, config),
         Command::Alias(args) => alias::run(&args, json),
         Command::Matrix(args) => matrix::run(&args, json),
+        Command::Slo(args) => slo::run(&args, json),
         Command::Node(args) => node::run(&args, json),
         Command::Watch(args) => watch::run(&args, json),
         Command::Schema(args) => Ok(schema::run(&args)),

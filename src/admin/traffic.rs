@@ -10,6 +10,7 @@ use super::health::columns;
 use crate::gateway::cache::Cache;
 use crate::gateway::outcomes::{Counts, Outcomes};
 use crate::gateway::ratelimit::Buckets;
+use crate::gateway::slo::Slos;
 use crate::nodes::Nodes;
 use crate::seats::{Lane, LaneView, Seats};
 use crate::telemetry::metrics::Metrics;
@@ -23,6 +24,7 @@ pub struct Sources {
     pub seats: Seats,
     pub buckets: Buckets,
     pub vitals: Vitals,
+    pub slos: Slos,
 }
 
 /// The body of `/admin/traffic`. Counts are since the start.

@@ -112,6 +112,8 @@ pub struct Node {
     passes: u32,
     /// Times out of service for failed solves since a solve was last answered.
     ejections: u32,
+    /// All of them.
+    ejected: u64,
     /// Out of service until then at least.
     ejected_until: Option<Instant>,
     /// Times that probes have put it out of service, each soon after the one before.
@@ -143,6 +145,7 @@ impl Node {
             unwell: false,
             passes: 0,
             ejections: 0,
+            ejected: 0,
             ejected_until: None,
             falls: 0,
             fell_at: None,
@@ -169,6 +172,11 @@ impl Node {
     /// children were started anew. What was read from an earlier generation must be read again.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// How often failed solves have put it out of service, ever.
+    pub fn ejected(&self) -> u64 {
+        self.ejected
     }
 
     /// Whether it is out of service for failed solves, and not because it is away.
@@ -269,6 +277,7 @@ impl Node {
                 if may_eject && (self.strikes >= self.rules.strikes_max || many) =>
             {
                 self.ejections = self.ejections.saturating_add(1);
+                self.ejected += 1;
                 self.ejected_until = Some(now + self.pause(self.ejections));
                 self.passes = 0;
                 self.on_trial = false;
@@ -289,7 +298,8 @@ impl Node {
     /// Draining -> Unknown: back, to be probed like a new one.
     pub fn resume(&mut self) {
         if self.state == State::Draining {
-            *self = Self { generation: self.generation + 1, ..Self::new(self.rules, self.seed) };
+            let (generation, ejected) = (self.generation + 1, self.ejected);
+            *self = Self { generation, ejected, ..Self::new(self.rules, self.seed) };
         }
     }
 

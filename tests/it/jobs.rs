@@ -1,7 +1,7 @@
 //! Jobs from end to end: the real API and worker over an embedded store, before the real gateway with a stand-in node.
 
 mod life;
-mod processes;
+pub(crate) mod processes;
 mod tenancy;
 mod trouble;
 

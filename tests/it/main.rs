@@ -38,6 +38,8 @@ mod load;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod monitoring;
+#[cfg(test)]
 mod nodes;
 #[cfg(test)]
 mod onboarding;

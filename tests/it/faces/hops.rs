@@ -229,6 +229,7 @@ async fn given(hops: bool) -> f64 {
     let parts = gateway::Parts {
         metrics: appserver::telemetry::metrics::Metrics::default(),
         outcomes: gateway::outcomes::Outcomes::default(),
+        slos: gateway::slo::Slos::default(),
         registry,
         nodes,
         seats,
