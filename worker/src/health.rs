@@ -155,3 +155,41 @@ async fn render(State((parts, metrics)): State<(Parts, Metrics)>) -> Response {
     let text = metrics.render(&parts).await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_held_to_what_their_app_promises_once_it_is_known() {
+        let (metrics, apps) = (Metrics::default(), [AppId::new("roof").unwrap(), AppId::new("shed").unwrap()]);
+        let second = Duration::from_secs(1);
+        metrics.job_ended("roof", JobState::Succeeded, false, second);
+        assert!(!metrics.handle.render().contains("appserver_slo"), "nothing is known to be promised");
+        let promises = Promises { success: true, within: Some(second) };
+        metrics.promise(&apps, [("roof".to_owned(), promises), ("other".to_owned(), promises)].into());
+        let told = |slo: &str| {
+            let text = metrics.handle.render();
+            let value = |name: &str| {
+                let series = format!("appserver_slo_{name}_total{{app_id=\"roof\",slo=\"{slo}\"}} ");
+                text.lines().find_map(|line| line.strip_prefix(&series)?.parse::<u64>().ok())
+            };
+            assert!(!text.contains("other") && !text.contains("app_id=\"shed\",slo"), "{text}");
+            (value("events"), value("good"))
+        };
+        assert_eq!((told(SUCCESS), told(LATENCY)), ((Some(0), Some(0)), (Some(0), Some(0))), "silence is seen");
+        metrics.job_ended("roof", JobState::Succeeded, false, second);
+        metrics.job_ended("roof", JobState::Succeeded, false, second * 2);
+        metrics.job_ended("roof", JobState::Failed, true, second);
+        metrics.job_ended("roof", JobState::Cancelled, false, second);
+        metrics.job_ended("roof", JobState::Queued, false, second);
+        assert_eq!((told(SUCCESS), told(LATENCY)), ((Some(2), Some(2)), (Some(2), Some(1))));
+        metrics.job_ended("roof", JobState::Failed, false, second);
+        metrics.job_ended("roof", JobState::Dead, false, second);
+        assert_eq!(
+            (told(SUCCESS), told(LATENCY)),
+            ((Some(4), Some(2)), (Some(2), Some(1))),
+            "a failure is no slow job"
+        );
+    }
+}

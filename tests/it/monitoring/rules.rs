@@ -166,11 +166,11 @@ fn survivors(promtool: &Path, mutants: &[Mutant]) -> Vec<String> {
 #[test]
 fn a_spoilt_rule_fails_its_tests() {
     let Some(promtool) = tool(&["promtool"]) else { return };
-    // Those of promises take seconds each: one of each kind here, the rest with the slow suites.
-    let all = mutants();
-    let of_promises = |mutant: &Mutant| mutant.alert.as_ref().is_none_or(|alert| alert.starts_with("AppBudget"));
-    let quick: Vec<_> = all.into_iter().filter(|mutant| !of_promises(mutant) || mutant.what.contains("28.8")).collect();
-    assert!(quick.len() > 60, "{} mutants", quick.len());
+    // One of each alert here, the first; all of them, and those of what is recorded, with the slow suites.
+    let mut quick = mutants();
+    quick.retain(|mutant| mutant.alert.as_ref().is_some_and(|alert| !alert.starts_with("AppBudget")));
+    quick.dedup_by(|one, before| one.alert == before.alert);
+    assert!(quick.len() > 18, "{} mutants", quick.len());
     let survivors = survivors(&promtool, &quick);
     assert!(survivors.is_empty(), "no test notices: {survivors:#?}");
 }
