@@ -55,7 +55,11 @@ fn load(c: &mut Criterion) {
     c.bench_function("load the contract of sitefit 1.1.0", |b| b.iter(|| Contract::load(black_box(version()))));
 }
 
-/// The sample `sitefit`, with a preview lane that is never refused and a batch lane that nearly always is.
+/// Opens the app `sitefit` and no other.
+const KEY: &str = "as_bench";
+
+/// The samples `sitefit`, with a preview lane that is never refused and a batch lane that nearly always is, and `parking`, in which
+/// nobody waits for a seat; and one key.
 fn registry_with_rates(root: &Path) {
     let (from, app) = (version().parent().expect("an app's folder"), root.join("contracts/sitefit"));
     copy(from, &app);
@@ -63,6 +67,17 @@ fn registry_with_rates(root: &Path) {
     let mut policy: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     policy["rate_limits"] = serde_json::json!({ "preview_rps": 100_000, "batch_jobs_per_min": 0.001 });
     std::fs::write(app.join("policy.json"), policy.to_string()).expect("a policy is written");
+    let parking = root.join("contracts/parking");
+    copy(&from.parent().expect("the apps' folder").join("parking"), &parking);
+    let text = std::fs::read_to_string(parking.join("policy.json")).expect("a policy");
+    let mut policy: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    policy["rate_limits"] = serde_json::json!({ "preview_rps": 100_000, "batch_jobs_per_min": 100_000 });
+    policy["queue"] = serde_json::json!({ "batch": { "depth_max": 0 } });
+    std::fs::write(parking.join("policy.json"), policy.to_string()).expect("a policy is written");
+    let key =
+        serde_json::json!({ "id": "bench", "sha256": contract::Digest::of(KEY).to_string(), "app_id": "sitefit" });
+    let tenants = serde_json::json!({ "tenants": { "bench": { "apps": ["sitefit"], "keys": [key] } } });
+    std::fs::write(root.join("tenants.json"), tenants.to_string()).expect("tenants are written");
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -79,8 +94,8 @@ fn copy(from: &Path, to: &Path) {
 
 type Front = BoxCloneSyncService<Request, Response, Infallible>;
 
-/// The whole path with a node that answers at once.
-fn in_memory(cache: Option<Cache>) -> Front {
+/// The whole path with a node that answers `sitefit` at once, and nothing else ever.
+fn in_memory(cache: Option<Cache>, access: Access) -> Front {
     let root = tempfile::tempdir().expect("a folder");
     registry_with_rates(root.path());
     let (nodes, _driver) = Nodes::new(Options::default()).expect("no nodes, nothing to go wrong");
@@ -93,7 +108,7 @@ fn in_memory(cache: Option<Cache>) -> Front {
         registry,
         nodes,
         seats,
-        access: Access::Open,
+        access,
         flood: Guard::new(1_000_000, 1_000_000, Vec::new()),
         buckets: Buckets::default(),
         outcomes: Outcomes::default(),
@@ -112,7 +127,15 @@ fn in_memory(cache: Option<Cache>) -> Front {
         timings: Timings::default(),
         trees: None,
     };
-    gateway::path(parts, service_fn(move |_: Seated| std::future::ready(Ok::<_, Error>(answer.clone()))))
+    let forward = service_fn(move |seated: Seated| {
+        let answers = &*seated.due().solve().caller().app_id == "sitefit";
+        let answer = answer.clone();
+        async move {
+            let _seated = seated;
+            if answers { Ok::<_, Error>(answer) } else { std::future::pending().await }
+        }
+    });
+    gateway::path(parts, forward)
 }
 
 fn cache() -> Cache {
@@ -128,28 +151,42 @@ fn cache() -> Cache {
 
 fn path(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (path, body) = (in_memory(None), body());
-    let cached = in_memory(Some(cache()));
+    let (path, body) = (in_memory(None, Access::Open), body());
+    let (cached, keyed) = (in_memory(Some(cache()), Access::Open), in_memory(None, Access::Keys(None)));
+    let busy = in_memory(None, Access::Open);
     let mut group = c.benchmark_group("path in memory");
-    let mut case = |name: &str, path: &Front, target: &'static str, body: &dyn Fn() -> String, fresh: bool| {
-        group.bench_function(name, |b| {
-            b.to_async(&runtime).iter(|| {
-                let request = http::Request::post(target).header("host", "bench");
-                let request = if fresh { request.header("cache-control", "no-cache") } else { request };
-                path.clone().oneshot(request.body(full(body())).expect("a request"))
+    let mut case =
+        |name: &str, path: &Front, target: &'static str, body: &dyn Fn() -> String, more: &[(&str, &str)]| {
+            group.bench_function(name, |b| {
+                b.to_async(&runtime).iter(|| {
+                    let request = http::Request::post(target).header("host", "bench");
+                    let request = more.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+                    path.clone().oneshot(request.body(full(body())).expect("a request"))
+                });
             });
-        });
-    };
+        };
     let solve = "/gh/sitefit:1.1.0/solve";
-    case("solve", &path, solve, &|| body.clone(), false);
-    case("hit", &cached, solve, &|| body.clone(), false);
+    case("solve", &path, solve, &|| body.clone(), &[]);
+    case("hit", &cached, solve, &|| body.clone(), &[]);
     // A flight of its own, which is kept when it has landed.
-    case("miss", &cached, solve, &|| body.clone(), true);
-    case("422", &path, solve, &|| r#"{"inputs":{"site_width":-1}}"#.to_owned(), false);
-    case("429", &path, "/gh/sitefit:1.1.0/solve?lane=batch", &|| body.clone(), false);
-    case("400", &path, solve, &|| r#"{"inputs":{"site_width":30"#.to_owned(), false);
-    case("413", &path, solve, &|| " ".repeat(70_000), false);
-    case("404", &path, "/gh/nosuch:1.0.0/solve", &|| body.clone(), false);
+    case("miss", &cached, solve, &|| body.clone(), &[("cache-control", "no-cache")]);
+    case("422", &path, solve, &|| r#"{"inputs":{"site_width":-1}}"#.to_owned(), &[]);
+    case("429", &path, "/gh/sitefit:1.1.0/solve?lane=batch", &|| body.clone(), &[]);
+    case("400", &path, solve, &|| r#"{"inputs":{"site_width":30"#.to_owned(), &[]);
+    case("401", &keyed, solve, &|| body.clone(), &[]);
+    let bearer = format!("Bearer {KEY}");
+    case("403", &keyed, solve, &|| body.clone(), &[("authorization", &bearer), ("x-app-id", "parking")]);
+    case("404", &path, "/gh/nosuch:1.0.0/solve", &|| body.clone(), &[]);
+    case("413", &path, solve, &|| " ".repeat(70_000), &[]);
+    // The lane's one seat is held for as long as the contract lets a solve run, a minute.
+    let parking = "/gh/parking:1.0.0/solve?lane=batch";
+    let inputs = || r#"{"inputs":{"lot_length":60,"lot_width":27}}"#.to_owned();
+    let held = http::Request::post(parking).header("host", "bench").body(full(inputs())).expect("a request");
+    let holder = runtime.spawn(busy.clone().oneshot(held));
+    runtime.block_on(tokio::task::yield_now());
+    case("503", &busy, parking, &inputs, &[]);
+    assert!(!holder.is_finished(), "the seat was free in between");
+    holder.abort();
     group.finish();
 }
 

@@ -28,7 +28,7 @@ use crate::gateway::slo::Slos;
 use crate::gateway::{self, Parts, forward};
 use crate::nodes::node::Rules;
 use crate::nodes::{Driver, Nodes, Options, budget};
-use crate::registry::{self, Hooks, Registry, Reloader};
+use crate::registry::{self, Hooks, Registry, Reloader, Snapshot};
 use crate::rhino::client::Key;
 use crate::seats::Seats;
 use crate::server::{self, Front, Limits};
@@ -58,6 +58,8 @@ pub struct App {
     nodes_file: Option<Follow>,
     warm: Option<Warm>,
     limits: Limits,
+    /// For so long after `stop` callers are still taken in.
+    linger: Duration,
     flood: Guard,
     buckets: Buckets,
     metrics: Metrics,
@@ -103,8 +105,7 @@ impl App {
             AdminListen::At(address) => Some((bind(address).await?, operate::front(admin.clone(), nodes.clone()))),
         };
         let Sources { outcomes, metrics, seats, buckets, vitals, slos } = sources;
-        gateway::seats::apply(&seats, &registry.current());
-        slos.apply(&registry.current());
+        enforce(&seats, &slos, &registry.current());
         let flood = guard(&config.address)?;
         let hooks = hooks(&nodes, &seats, &slos);
         let bounds = body_bounds(config);
@@ -142,6 +143,7 @@ impl App {
             nodes_file,
             warm,
             limits,
+            linger: Duration::from_secs(config.server.linger_sec),
             flood,
             buckets,
             metrics,
@@ -188,11 +190,14 @@ impl App {
             tokio::spawn(async move { vitals.watch("registry", reload).await })
         };
         let admin = self.admin;
+        let closing = CancellationToken::new();
         let announce = {
-            let (stop, admin) = (stop.clone(), admin.clone());
+            let (stop, closing, admin) = (stop.clone(), closing.clone(), admin.clone());
             tokio::spawn(async move {
                 stop.cancelled().await;
                 admin.drain();
+                tokio::time::sleep(self.linger).await;
+                closing.cancel();
             })
         };
         let follow = self.nodes_file.map(|follow| {
@@ -211,7 +216,7 @@ impl App {
             let (vitals, serve) = (vitals.clone(), server::serve(listener, front, self.limits, end.clone()));
             tokio::spawn(async move { vitals.watch("operators", serve).await })
         });
-        let drained = server::serve(self.listener, self.front, self.limits, stop).await;
+        let drained = server::serve(self.listener, self.front, self.limits, closing).await;
         end.cancel();
         // A read of a share that has gone may hang; nothing waits for it for ever.
         let reloaded =
@@ -298,11 +303,14 @@ fn hooks(nodes: &Nodes, seats: &Seats, slos: &Slos) -> Hooks {
     Hooks {
         ready: Arc::new(move |contract| attested.attestation(contract).is_ready()),
         ready_changed: nodes.changed(),
-        swapping: Arc::new(move |snapshot| {
-            gateway::seats::apply(&seats, snapshot);
-            slos.apply(snapshot);
-        }),
+        swapping: Arc::new(move |snapshot| enforce(&seats, &slos, snapshot)),
     }
+}
+
+/// What policies say of seats and promises, in force.
+fn enforce(seats: &Seats, slos: &Slos, snapshot: &Snapshot) {
+    gateway::seats::apply(seats, snapshot);
+    slos.apply(snapshot);
 }
 
 fn registry_options(config: &config::Registry) -> registry::Options {

@@ -50,6 +50,7 @@ pub struct Server {
     pub head_bytes_max: usize,
     pub uri_bytes_max: usize,
     pub write_timeout_sec: u64,
+    pub linger_sec: u64,
     pub drain_sec: u64,
 }
 
@@ -247,6 +248,7 @@ impl Default for Server {
             head_bytes_max: 16 * 1024,
             uri_bytes_max: 4096,
             write_timeout_sec: 30,
+            linger_sec: 0,
             drain_sec: 30,
         }
     }

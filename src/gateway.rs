@@ -30,6 +30,7 @@ pub mod ratelimit;
 pub mod rescue;
 pub mod route;
 pub mod seats;
+pub mod shared;
 pub mod slo;
 pub mod stage;
 pub mod validate;

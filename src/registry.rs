@@ -61,6 +61,8 @@ pub struct Status {
     pub error: Option<String>,
     /// What lies in the folder and is not taken, while something older keeps serving.
     pub alarms: Vec<Fault>,
+    /// Whether the file system tells of changes; where it does not, the poll alone finds them.
+    pub watched: bool,
 }
 
 impl Registry {

@@ -80,6 +80,7 @@ pub async fn serve(listener: TcpListener, front: Front, limits: Limits, stop: Ca
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(wire), service).into_owned());
         tokio::spawn(async move {
             tokio::select! {
+                biased;
                 ended = connection => {
                     if let Err(error) = ended {
                         tracing::debug!(%peer, %error, "connection ended");

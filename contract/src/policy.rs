@@ -1,6 +1,7 @@
 //! `policy.json`: what an app may use of the gateway and of the nodes.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
@@ -44,6 +45,9 @@ pub struct Policy {
     pub cache_scope: CacheScope,
     #[serde(default)]
     pub queue: Lanes<Queue>,
+    /// How many parts of the app's seats a tenant is given while others wait, too; who is not named has one part.
+    #[serde(default)]
+    pub tenant_weights: BTreeMap<String, NonZeroU32>,
     /// The lower of these and the manifest's holds.
     #[serde(default)]
     pub limits: SizeLimits,
@@ -205,6 +209,11 @@ impl Promise {
 // === impl Policy ===
 
 impl Policy {
+    /// The part of the app's seats that a tenant is given.
+    pub fn weight(&self, tenant: &str) -> NonZeroU32 {
+        self.tenant_weights.get(tenant).copied().unwrap_or(NonZeroU32::MIN)
+    }
+
     /// Reads and checks the file; all its faults, which name `file` as it was given.
     pub fn load(file: &Path) -> Result<Self, Vec<Fault>> {
         Self::of(file, &folder::read_file(file).map_err(|fault| vec![fault])?)

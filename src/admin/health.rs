@@ -125,6 +125,7 @@ impl Health {
     }
 
     /// With what came of the promises.
+    #[must_use]
     pub fn with_slos(mut self, slos: &Slos) -> Self {
         let mut views = slos.views();
         for app in &mut self.apps {

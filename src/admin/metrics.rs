@@ -161,6 +161,7 @@ fn registry(scrape: &Scrape, registry: &Registry) {
     scrape.gauge(&names::REGISTRY_LOADED, &[], snapshot.loaded_at.as_duration().as_secs_f64());
     let stale = followed.stale_since.map_or(0.0, |since| Timestamp::now().duration_since(since).as_secs_f64());
     scrape.gauge(&names::REGISTRY_STALE, &[], stale);
+    scrape.gauge(&names::REGISTRY_WATCHED, &[], flag(followed.watched));
     scrape.gauge(&names::REGISTRY_ALARMS, &[], count(snapshot.faults.len() + followed.alarms.len()));
     for (kind, events) in registry.events().counts() {
         scrape.counter(&names::REGISTRY_EVENTS, &[kind.as_str()], events);

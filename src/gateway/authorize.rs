@@ -17,6 +17,7 @@ use tower::{Layer, Service, ServiceExt as _};
 
 use super::dialect::Dialect;
 use super::route::Asked;
+use super::shared::Shared;
 use super::stage::{Action, BoxFuture, Lane, Ledger, Reply, Routed, Ticket};
 use super::{Error, cors};
 use crate::nodes::Nodes;
@@ -62,8 +63,8 @@ pub struct Authorized {
     contract: Arc<Contract>,
 }
 
-pub fn layer<S>(access: Access, nodes: Nodes) -> impl Layer<S, Service = Authorize<S>> + Clone {
-    layer_fn(move |inner| Authorize { inner, access: access.clone(), nodes: nodes.clone() })
+pub fn layer<S>(access: Access, nodes: Nodes) -> impl Layer<S, Service = Authorize<Shared<S>>> + Clone {
+    layer_fn(move |inner| Authorize { inner: Shared::new(inner), access: access.clone(), nodes: nodes.clone() })
 }
 
 #[derive(Debug, Clone)]

@@ -17,6 +17,7 @@ use tower::{Layer, Service, ServiceExt as _};
 
 use super::Error;
 use super::dialect::Dialect;
+use super::shared::Shared;
 use super::stage::{Authorized, Body, BoxFuture, Reply};
 
 /// One permit stands for this many bytes: 64 GiB then fit a permit count of 32 bits, and small bodies stay cheap.
@@ -45,8 +46,8 @@ pub struct Received {
     _in_flight: OwnedSemaphorePermit,
 }
 
-pub fn layer<S>(bounds: Bounds) -> impl Layer<S, Service = Receive<S>> + Clone {
-    layer_fn(move |inner| Receive { inner, bounds: bounds.clone() })
+pub fn layer<S>(bounds: Bounds) -> impl Layer<S, Service = Receive<Shared<S>>> + Clone {
+    layer_fn(move |inner| Receive { inner: Shared::new(inner), bounds: bounds.clone() })
 }
 
 #[derive(Debug, Clone)]

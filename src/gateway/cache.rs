@@ -15,6 +15,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::Error;
+use super::shared::Shared;
 use super::stage::{Answer, BoxFuture, Solve};
 use crate::nodes::Pace;
 
@@ -79,7 +80,7 @@ where
     S: Service<Solve, Response = Answer, Error = Error, Future: Send> + Clone + Send + Sync + 'static,
 {
     layer_fn(move |inner: S| match cache.clone() {
-        Some(cache) => BoxCloneSyncService::new(Cached { inner, cache, pace: pace.clone() }),
+        Some(cache) => BoxCloneSyncService::new(Cached { inner: Shared::new(inner), cache, pace: pace.clone() }),
         None => BoxCloneSyncService::new(inner.map_response(Served::from)),
     })
 }

@@ -12,6 +12,7 @@ use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::Error;
+use super::shared::Shared;
 use super::stage::{Answer, BoxFuture, Solve};
 use crate::nodes::Pace;
 
@@ -26,8 +27,8 @@ pub struct Due {
 }
 
 /// `timeout_max` bounds every contract's own timeout; `pace` knows how long versions take at least.
-pub fn layer<S>(timeout_max: Duration, pace: Pace) -> impl Layer<S, Service = Deadline<S>> + Clone {
-    layer_fn(move |inner| Deadline { inner, timeout_max, pace: pace.clone() })
+pub fn layer<S>(timeout_max: Duration, pace: Pace) -> impl Layer<S, Service = Deadline<Shared<S>>> + Clone {
+    layer_fn(move |inner| Deadline { inner: Shared::new(inner), timeout_max, pace: pace.clone() })
 }
 
 #[derive(Debug, Clone)]

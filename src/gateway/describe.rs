@@ -12,12 +12,13 @@ use serde_json::{Map, Value};
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
+use super::shared::Shared;
 use super::stage::{Authorized, BoxFuture, Reply, Response};
 use super::{Error, answer};
 use crate::nodes::Nodes;
 
-pub fn layer<S>(nodes: Nodes) -> impl Layer<S, Service = Describe<S>> + Clone {
-    layer_fn(move |inner| Describe { inner, nodes: nodes.clone() })
+pub fn layer<S>(nodes: Nodes) -> impl Layer<S, Service = Describe<Shared<S>>> + Clone {
+    layer_fn(move |inner| Describe { inner: Shared::new(inner), nodes: nodes.clone() })
 }
 
 #[derive(Debug, Clone)]

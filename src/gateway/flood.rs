@@ -19,6 +19,7 @@ use tower_governor::key_extractor::KeyExtractor;
 
 use super::Error;
 use super::observe::Peer;
+use super::shared::Shared;
 use super::stage::{BoxFuture, Reply, Seen};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -47,8 +48,8 @@ struct Address {
     hasher: RandomState,
 }
 
-pub fn layer<S>(guard: Guard) -> impl Layer<S, Service = Flood<S>> + Clone {
-    layer_fn(move |inner| Flood { inner, guard: guard.clone() })
+pub fn layer<S>(guard: Guard) -> impl Layer<S, Service = Flood<Shared<S>>> + Clone {
+    layer_fn(move |inner| Flood { inner: Shared::new(inner), guard: guard.clone() })
 }
 
 #[derive(Debug, Clone)]

@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 use super::dialect::{Dialect, Reading};
 use super::error::Origin;
 use super::outcomes::Outcomes;
+use super::shared::Shared;
 use super::slo::{Fate, Slos};
 use super::stage::{BoxFuture, Lane, Ledger, Reply, Request, Response, Ticket};
 use crate::registry::Snapshot;
@@ -37,9 +38,13 @@ pub struct Seen {
     reading: Reading,
 }
 
-pub fn layer<S>(outcomes: Outcomes, metrics: Metrics, slos: Slos) -> impl Layer<S, Service = Observe<S>> + Clone {
+pub fn layer<S>(
+    outcomes: Outcomes,
+    metrics: Metrics,
+    slos: Slos,
+) -> impl Layer<S, Service = Observe<Shared<S>>> + Clone {
     let counts = Counts { outcomes, metrics, slos };
-    layer_fn(move |inner| Observe { inner, counts: counts.clone() })
+    layer_fn(move |inner| Observe { inner: Shared::new(inner), counts: counts.clone() })
 }
 
 #[derive(Debug, Clone)]

@@ -18,6 +18,7 @@ use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::Error;
+use super::shared::Shared;
 use super::stage::{Authorized, BoxFuture, Caller, Lane, Reply};
 
 pub mod gcra;
@@ -69,8 +70,8 @@ pub struct Standing {
     outcome: Outcome,
 }
 
-pub fn layer<S>(buckets: Buckets) -> impl Layer<S, Service = RateLimit<S>> + Clone {
-    layer_fn(move |inner| RateLimit { inner, buckets: buckets.clone() })
+pub fn layer<S>(buckets: Buckets) -> impl Layer<S, Service = RateLimit<Shared<S>>> + Clone {
+    layer_fn(move |inner| RateLimit { inner: Shared::new(inner), buckets: buckets.clone() })
 }
 
 #[derive(Debug, Clone)]

@@ -16,12 +16,13 @@ use serde::Serialize;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
+use super::shared::Shared;
 use super::stage::{BoxFuture, Reply, Seen};
 use super::{Error, cors};
 use crate::rhino::classify::ComponentError;
 
-pub fn layer<S>() -> impl Layer<S, Service = Rescue<S>> + Clone {
-    layer_fn(|inner| Rescue { inner })
+pub fn layer<S>() -> impl Layer<S, Service = Rescue<Shared<S>>> + Clone {
+    layer_fn(|inner| Rescue { inner: Shared::new(inner) })
 }
 
 #[derive(Debug, Clone)]

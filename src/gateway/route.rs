@@ -11,6 +11,7 @@ use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::dialect::Dialect;
+use super::shared::Shared;
 use super::stage::{BoxFuture, Lane, Reply, Request, Seen, Ticket, full};
 use super::{Error, cors};
 use crate::registry::{Registry, Snapshot};
@@ -43,8 +44,8 @@ pub enum Action {
 }
 
 /// `uri_bytes_max` bounds the address, path and query together.
-pub fn layer<S>(registry: Registry, uri_bytes_max: usize) -> impl Layer<S, Service = Route<S>> + Clone {
-    layer_fn(move |inner| Route { inner, registry: registry.clone(), uri_bytes_max })
+pub fn layer<S>(registry: Registry, uri_bytes_max: usize) -> impl Layer<S, Service = Route<Shared<S>>> + Clone {
+    layer_fn(move |inner| Route { inner: Shared::new(inner), registry: registry.clone(), uri_bytes_max })
 }
 
 #[derive(Debug, Clone)]

@@ -3,7 +3,6 @@
 //! Invariant: the seat is held by the exchange with the node, never by a caller's connection: nothing that a caller does
 //! frees a seat while its solve still costs the app something.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::Error;
+use super::shared::Shared;
 use super::stage::{Answer, BoxFuture, Due};
 use crate::registry::Snapshot;
 use crate::seats::{Ask, Caps, LaneCaps, Refusal, Seat, Seats, Why};
@@ -26,8 +26,8 @@ pub struct Seated {
     _seat: Seat,
 }
 
-pub fn layer<S>(seats: Seats, metrics: Metrics) -> impl Layer<S, Service = TakeSeat<S>> + Clone {
-    layer_fn(move |inner| TakeSeat { inner, seats: seats.clone(), metrics: metrics.clone() })
+pub fn layer<S>(seats: Seats, metrics: Metrics) -> impl Layer<S, Service = TakeSeat<Shared<S>>> + Clone {
+    layer_fn(move |inner| TakeSeat { inner: Shared::new(inner), seats: seats.clone(), metrics: metrics.clone() })
 }
 
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ where
                 tenant: Arc::clone(&caller.tenant),
                 lane: solve.lane(),
                 session: solve.session().cloned(),
-                weight: NonZeroU32::MIN,
+                weight: solve.policy().weight(&caller.tenant),
             };
             let began = Instant::now();
             let seat = seats.acquire(&caller.app_id, ask, due.by()).await.map_err(refused)?;

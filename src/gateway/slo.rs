@@ -91,7 +91,7 @@ pub struct Tally {
 struct Bins {
     width: Duration,
     kept: u64,
-    bins: VecDeque<(u64, Tally)>,
+    latest: VecDeque<(u64, Tally)>,
 }
 
 // === impl Slos ===
@@ -132,12 +132,12 @@ impl Slos {
         let mut apps = self.lock();
         let Some(app) = apps.get_mut(app_id) else { return };
         for Objective { promise, within, .. } in slo.objectives() {
-            let late = within.is_some_and(|within| took > within);
+            let slow = within.is_some_and(|within| took > within);
             let good = match (fate, promise) {
                 (Fate::Answered, Promise::Availability) => true,
                 (Fate::Failed, Promise::Availability) => false,
-                (Fate::Answered, promise) if promise == latency => !late,
-                (Fate::CallerGone, promise) if promise == latency && late => false,
+                (Fate::Answered, promise) if promise == latency => !slow,
+                (Fate::CallerGone, promise) if promise == latency && slow => false,
                 _ => continue,
             };
             if let Some(kept) = app.get_mut(&promise) {
@@ -172,7 +172,7 @@ impl Slos {
 
 impl Kept {
     fn new(objective: Objective) -> Self {
-        let bins = |width, kept| Bins { width, kept, bins: VecDeque::new() };
+        let bins = |width, kept| Bins { width, kept, latest: VecDeque::new() };
         Self { objective, all: Tally::default(), minutes: bins(MINUTE, MINUTES_KEPT), hours: bins(HOUR, HOURS_KEPT) }
     }
 
@@ -230,23 +230,23 @@ impl Bins {
 
     fn add(&mut self, now: Duration, good: bool) {
         let number = self.number(now);
-        while self.bins.front().is_some_and(|(oldest, _)| oldest + self.kept <= number) {
-            self.bins.pop_front();
+        while self.latest.front().is_some_and(|(oldest, _)| oldest + self.kept <= number) {
+            self.latest.pop_front();
         }
-        if let Some((_, tally)) = self.bins.back_mut().filter(|(latest, _)| *latest == number) {
+        if let Some((_, tally)) = self.latest.back_mut().filter(|(at, _)| *at == number) {
             tally.add(good);
             return;
         }
         let mut tally = Tally::default();
         tally.add(good);
-        self.bins.push_back((number, tally));
+        self.latest.push_back((number, tally));
     }
 
     /// The sum over so many bins, the one under way included.
     fn since(&self, now: Duration, bins: u64) -> Tally {
         let number = self.number(now);
-        let latest = self.bins.iter().rev().take_while(|(at, _)| at + bins > number);
-        latest.fold(Tally::default(), |sum, (_, bin)| Tally {
+        let within = self.latest.iter().rev().take_while(|(at, _)| at + bins > number);
+        within.fold(Tally::default(), |sum, (_, bin)| Tally {
             events: sum.events + bin.events,
             good: sum.good + bin.good,
         })
@@ -317,7 +317,7 @@ mod tests {
         }
         let kept = counted(&slos, Promise::Availability);
         assert_eq!((kept.events, kept.window_sec), (HOURS_KEPT, 72 * 3600), "{kept:?}");
-        assert_eq!(slos.lock()["roof"][&Promise::Availability].minutes.bins.len(), 1);
+        assert_eq!(slos.lock()["roof"][&Promise::Availability].minutes.latest.len(), 1);
         assert_eq!(slos.tallies()[0].2, Some(Tally { events: 201, good: 0 }), "Prometheus' counters only grow");
     }
 

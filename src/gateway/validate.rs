@@ -16,6 +16,7 @@ use tower::{Layer, Service, ServiceExt as _};
 
 use super::cache::Course;
 use super::dialect::Dialect;
+use super::shared::Shared;
 use super::stage::{Authorized, BoxFuture, Caller, Lane, Received, Reply, Served, Ticket};
 use super::{Error, answer};
 
@@ -53,8 +54,8 @@ pub enum CacheUse {
     Neither,
 }
 
-pub fn layer<S>() -> impl Layer<S, Service = Validate<S>> + Clone {
-    layer_fn(|inner| Validate { inner })
+pub fn layer<S>() -> impl Layer<S, Service = Validate<Shared<S>>> + Clone {
+    layer_fn(|inner| Validate { inner: Shared::new(inner) })
 }
 
 #[derive(Debug, Clone)]

@@ -299,7 +299,7 @@ impl Node {
     pub fn resume(&mut self) {
         if self.state == State::Draining {
             let (generation, ejected) = (self.generation + 1, self.ejected);
-            *self = Self { generation, ejected, ..Self::new(self.rules, self.seed) };
+            *self = Self { ejected, generation, ..Self::new(self.rules, self.seed) };
         }
     }
 

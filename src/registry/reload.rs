@@ -405,9 +405,11 @@ impl Reloader {
     fn arm(&self, watcher: &mut Option<Watcher>) -> bool {
         let Some(watcher) = watcher else { return false };
         let resolved: Option<&Resolved> = self.last.as_ref().map(|look| &look.resolved);
-        watcher.arm(&self.options.root, resolved, |why| {
+        let armed = watcher.arm(&self.options.root, resolved, |why| {
             self.registry.events.add(Draft::of(Kind::PollOnly).because(why));
-        })
+        });
+        self.registry.status(|status| status.watched = watcher.is_armed());
+        armed
     }
 }
 

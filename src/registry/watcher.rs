@@ -69,6 +69,11 @@ impl Watcher {
         self.inner.is_some()
     }
 
+    /// Whether the file system tells of changes.
+    pub(super) fn is_armed(&self) -> bool {
+        self.inner.is_some()
+    }
+
     fn watch(&self, targets: &Targets) -> notify::Result<Box<dyn notify::Watcher + Send>> {
         let (hints, listened) = (self.hints.clone(), targets.clone());
         let handler = move |event: notify::Result<Event>| {

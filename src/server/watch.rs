@@ -1,15 +1,18 @@
 //! Notices a caller that has left while its request is being handled, also when it sent something ahead.
 //!
-//! Invariant: a connection on which nothing is handled costs no timer.
+//! Invariant: a connection on which nothing is handled costs no timer, and neither does a request that is answered at once.
 
+use std::future::poll_fn;
 use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use http::{HeaderValue, Version, header};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::sync::Notify;
+use tokio::time::{Sleep, sleep};
 
 use crate::gateway::Response;
 
@@ -23,7 +26,6 @@ pub(super) struct Exchange {
     busy: AtomicUsize,
     answered: AtomicBool,
     close: AtomicBool,
-    begun: Notify,
 }
 
 /// A request in work.
@@ -39,7 +41,6 @@ impl Exchange {
             return Busy(None);
         }
         self.busy.fetch_add(1, Ordering::AcqRel);
-        self.begun.notify_one();
         Busy(Some(Arc::clone(self)))
     }
 
@@ -63,16 +64,21 @@ impl Exchange {
 
     /// Ends when the caller has closed its side, or the whole, while a request of it is in work. A caller that closes its sending
     /// side only, and still reads, counts as gone: nothing tells the two apart before it is written to.
-    pub(super) async fn peer_is_gone(&self, socket: &impl AsFd) {
-        loop {
-            self.begun.notified().await;
+    ///
+    /// To be polled whenever the connection was, and after it, by the same task: a request begins there, and nothing else tells of it.
+    pub(super) fn peer_is_gone(&self, socket: &impl AsFd) -> impl Future<Output = ()> {
+        let mut look: Option<Pin<Box<Sleep>>> = None;
+        poll_fn(move |context| {
             while self.busy.load(Ordering::Acquire) > 0 {
-                tokio::time::sleep(EVERY).await;
-                if self.busy.load(Ordering::Acquire) > 0 && hung_up(socket) {
-                    return;
+                ready!(look.get_or_insert_with(|| Box::pin(sleep(EVERY))).as_mut().poll(context));
+                look = None;
+                if hung_up(socket) {
+                    return Poll::Ready(());
                 }
             }
-        }
+            look = None;
+            Poll::Pending
+        })
     }
 }
 

@@ -3,11 +3,13 @@
 //! Invariant: label values come from the registry, the nodes and closed enums of ours, never from a request, so that no caller can
 //! add a series. `docs/metrics.md` has a row for each metric; a test compares the two.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use metrics::{Key, Label, Level, Metadata, Recorder};
+use metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 /// Seconds. From what a kept answer takes to the longest solve; 2 s and 5 s are what objectives are usually about.
@@ -140,6 +142,7 @@ table! {
     REGISTRY_GENERATION = gauge("appserver_registry_generation", &[], "The number of the snapshot that serves, from 1.");
     REGISTRY_LOADED = gauge("appserver_registry_loaded_timestamp_seconds", &[], "When that snapshot came into force, in seconds since 1970.");
     REGISTRY_STALE = gauge("appserver_registry_stale_seconds", &[], "Seconds since when the registry's folder cannot be read; 0 while it can.");
+    REGISTRY_WATCHED = gauge("appserver_registry_watched", &[], "1 while the file system tells of changes; 0 where the poll alone finds them.");
     REGISTRY_ALARMS = gauge("appserver_registry_alarms", &[], "Things that lie in the registry and are not taken.");
     REGISTRY_EVENTS = counter("appserver_registry_events_total", &["kind"], "Events of the registry, by kind: docs/reload.md.");
 
@@ -161,6 +164,21 @@ table! {
 pub struct Metrics {
     recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
+    counters: Arc<Series<Counter>>,
+    histograms: Arc<Series<Histogram>>,
+}
+
+/// The series that were written to, found again by name and label values without making their key anew for each request. As many
+/// as the recorder has.
+struct Series<H> {
+    hasher: RandomState,
+    found: RwLock<HashMap<u64, Vec<Found<H>>>>,
+}
+
+struct Found<H> {
+    name: &'static str,
+    labels: Box<[Box<str>]>,
+    handle: H,
 }
 
 /// The values that are read off the parts when somebody asks. Nothing of an earlier scrape is in it.
@@ -174,19 +192,21 @@ impl Default for Metrics {
     fn default() -> Self {
         let recorder = recorder();
         let handle = recorder.handle();
-        Self { recorder: Arc::new(recorder), handle }
+        Self { recorder: Arc::new(recorder), handle, counters: Arc::default(), histograms: Arc::default() }
     }
 }
 
 impl Metrics {
     /// Counts one.
     pub fn count(&self, metric: &Metric, labels: &[&str]) {
-        self.recorder.register_counter(&key(metric, labels), &METADATA).increment(1);
+        let make = || self.recorder.register_counter(&key(metric, labels), &METADATA);
+        self.counters.with(metric, labels, make, |counter| counter.increment(1));
     }
 
     /// Notes how long something took.
     pub fn took(&self, metric: &Metric, labels: &[&str], time: Duration) {
-        self.recorder.register_histogram(&key(metric, labels), &METADATA).record(time.as_secs_f64());
+        let make = || self.recorder.register_histogram(&key(metric, labels), &METADATA);
+        self.histograms.with(metric, labels, make, |histogram| histogram.record(time.as_secs_f64()));
     }
 
     /// Folds the values noted since into their buckets. Called now and then by one task, so that they do not pile up where
@@ -204,6 +224,37 @@ impl Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+// === impl Series ===
+
+impl<H> Default for Series<H> {
+    fn default() -> Self {
+        Self { hasher: RandomState::new(), found: RwLock::default() }
+    }
+}
+
+impl<H> Series<H> {
+    fn with(&self, metric: &Metric, labels: &[&str], make: impl FnOnce() -> H, write: impl FnOnce(&H)) {
+        let hash = self.hasher.hash_one((metric.name, labels));
+        let same = |found: &&Found<H>| {
+            found.name == metric.name && found.labels.iter().map(|label| &**label).eq(labels.iter().copied())
+        };
+        let known = self.found.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&hash).and_then(|few| few.iter().find(same)) {
+            return write(&found.handle);
+        }
+        drop(known);
+        // Two that come here at once are given the same series by the recorder.
+        let handle = make();
+        write(&handle);
+        let owned = labels.iter().map(|label| Box::from(*label)).collect();
+        let mut known = self.found.write().unwrap_or_else(PoisonError::into_inner);
+        let few = known.entry(hash).or_default();
+        if !few.iter().any(|found| same(&found)) {
+            few.push(Found { name: metric.name, labels: owned, handle });
+        }
     }
 }
 

@@ -110,7 +110,7 @@ async fn what_the_platform_fails_spends_the_budget_and_a_new_policy_holds_at_onc
     assert!((counted["burn_5m"].as_f64().unwrap() - 150.0).abs() < 1e-6, "{counted}");
     assert_eq!((&promised[3]["slo"], &promised[3]["counted"]), (&json!("jobs_success"), &serde_json::Value::Null));
     crate::support::edit_policy(&gateway.root().join("contracts/sitefit"), |policy| {
-        policy["slo"] = json!({ "availability": 0.5 })
+        policy["slo"] = json!({ "availability": 0.5 });
     });
     gateway.until(|health| health.apps.iter().any(|app| app.app_id == "sitefit" && app.slo.len() == 1)).await;
     let text = scrape(&gateway).await;

@@ -112,7 +112,7 @@ fn told() -> BTreeMap<String, BTreeSet<String>> {
 /// The selectors of a text, as name and labels: `name{label="…"}`.
 fn selectors(text: &str) -> Vec<(String, Vec<String>)> {
     let mut found = Vec::new();
-    for (at, _) in text.match_indices("{") {
+    for (at, _) in text.match_indices('{') {
         let name: String = text[..at]
             .chars()
             .rev()

@@ -470,6 +470,65 @@ async fn s1_a_gateway_that_is_told_to_go_loses_nothing_that_it_has_taken() {
     assert_eq!(taken, json!({ "received": answered, "under_way": 0, "ended": { "ok": answered } }));
 }
 
+#[tokio::test]
+async fn s1_what_balances_the_load_is_given_time_to_notice() {
+    let config: fn(&mut Config) = |config| config.server.linger_sec = 1;
+    let gateway = TestGateway::with(Setup { nodes: vec![slow(1, 1)], config: Some(config), ..Setup::default() }).await;
+    let (base, body) = (gateway.base.clone(), sitefit().to_string());
+    assert_eq!(gateway.solve("sitefit:1.0.0", &sitefit()).await.status, 200);
+    let (begin, stopped) = (Instant::now(), tokio::spawn(gateway.stop()));
+    // A connection of its own for each, as callers make them that have not been told yet.
+    let call = async |method: reqwest::Method, path: &str| {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = client.request(method, format!("{base}{path}")).bearer_auth(KEY).body(body.clone()).send().await;
+        answer.map(|answer| answer.status().as_u16())
+    };
+    while call(reqwest::Method::GET, "/readyz").await.unwrap() != 503 {
+        assert!(begin.elapsed() < Duration::from_millis(900), "it does not say that it goes");
+    }
+    assert_eq!(call(reqwest::Method::POST, "/gh/sitefit:1.0.0/solve").await.unwrap(), 200);
+    stopped.await.unwrap();
+    assert!(begin.elapsed() >= Duration::from_secs(1));
+    assert!(call(reqwest::Method::GET, "/readyz").await.unwrap_err().is_connect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o8_a_policys_weights_decide_how_tenants_share_its_seats() {
+    let edit: fn(&Path) = |root| {
+        let seats =
+            json!({ "max_concurrency": 1, "preview_seats": 1, "batch_seats": 1, "tenant_weights": { "studio": 3 } });
+        sitefit_policy(root, &seats);
+    };
+    let gateway = TestGateway::with(Setup { nodes: vec![slow(5, 1)], edit: Some(edit), ..Setup::default() }).await;
+    let end = Instant::now() + Duration::from_secs(3);
+    // Each tenant always has as many waiting as the other.
+    let callers = (0..12).map(|caller| {
+        let tenant = ["studio", "kiosk"][caller % 2];
+        let client = gateway.client.clone();
+        let target = format!("{}/gh/sitefit:1.0.0/solve?lane=batch", gateway.base);
+        tokio::spawn(async move {
+            let mut served = 0_u32;
+            while Instant::now() < end {
+                let number = caller * 800 + served as usize;
+                let call = client.post(&target).header("X-Tenant-Id", tenant).body(body(number).to_string());
+                assert_eq!(call.send().await.unwrap().status(), 200, "{tenant}");
+                served += 1;
+            }
+            (tenant, served)
+        })
+    });
+    let mut by_tenant = BTreeMap::new();
+    for caller in join_all(callers).await {
+        let (tenant, served) = caller.unwrap();
+        *by_tenant.entry(tenant).or_insert(0) += served;
+    }
+    let (studio, kiosk) = (f64::from(by_tenant["studio"]), f64::from(by_tenant["kiosk"]));
+    println!("{by_tenant:?}");
+    assert!(kiosk >= 8.0, "{by_tenant:?}");
+    assert!((2.4..=3.6).contains(&(studio / kiosk)), "{by_tenant:?}");
+    gateway.stop().await;
+}
+
 /// What takes longer.
 mod slow {
     use super::*;

@@ -157,10 +157,9 @@ impl Gateway {
         let answer = self.client.get(url).timeout(CONNECT_TIMEOUT).send().await.map_err(unreachable)?;
         let health: Health = serde_json::from_slice(&read(answer, HEALTH_BYTES_MAX).await?).map_err(unreachable)?;
         let of = |app: App| {
-            let promised = |word: &str| app.slo.iter().find(|promised| promised.slo == word);
-            let within = promised("jobs_latency").and_then(|promised| promised.within_ms);
-            let promises =
-                Promises { success: promised("jobs_success").is_some(), within: within.map(Duration::from_millis) };
+            let find = |word: &str| app.slo.iter().find(|promised| promised.slo == word);
+            let within = find("jobs_latency").and_then(|promised| promised.within_ms).map(Duration::from_millis);
+            let promises = Promises { success: find("jobs_success").is_some(), within };
             (app.app_id, promises)
         };
         Ok(health.apps.into_iter().map(of).collect())

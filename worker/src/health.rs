@@ -62,8 +62,8 @@ impl Metrics {
     /// From now on jobs are held to these promises. Those of the worker's apps are told at once, so that a silent app is seen to be silent.
     pub(crate) fn promise(&self, apps: &[AppId], promises: BTreeMap<String, Promises>) {
         for app in apps {
-            let promised = promises.get(app.as_str()).copied().unwrap_or_default();
-            let slos = [(promised.success, SUCCESS), (promised.within.is_some(), LATENCY)];
+            let Promises { success, within } = promises.get(app.as_str()).copied().unwrap_or_default();
+            let slos = [(success, SUCCESS), (within.is_some(), LATENCY)];
             slos.iter().filter(|(is, _)| *is).for_each(|(_, slo)| self.slo(app.as_str(), slo, 0, 0));
         }
         *self.promises.lock().unwrap_or_else(PoisonError::into_inner) = promises;

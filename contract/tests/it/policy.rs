@@ -33,7 +33,7 @@ fn every_added_key_is_read() {
         r#""aliases": { "stable": "1.1.0" }, "cache": { "preview": { "bytes_max": 1024, "ttl_sec": 60 } },
            "queue": { "batch": { "depth_max": 5, "wait_ms_max": 1000 } }, "limits": { "request_bytes": 4096 },
            "node_pool": "gpu", "deny_scripts": true, "cors_origins": ["https://studio.example", "*"], "shadow": true,
-           "describe": "public",
+           "describe": "public", "tenant_weights": { "studio": 3 },
            "cache_scope": "app",
            "slo": { "availability": 0.99, "preview_p95_ms": 500 }, "max_concurrency""#,
     ))
@@ -41,6 +41,7 @@ fn every_added_key_is_read() {
     assert_eq!(policy.aliases["stable"].to_string(), "1.1.0");
     assert_eq!((policy.cache.preview.bytes_max, policy.queue.batch.wait_ms_max), (Some(1024), Some(1000)));
     assert_eq!((policy.cache_scope, policy.describe), (CacheScope::App, Describe::Public));
+    assert_eq!(["studio", "kiosk"].map(|tenant| policy.weight(tenant).get()), [3, 1]);
     assert_eq!(policy.cors_origins, ["https://studio.example", "*"]);
     assert_eq!((policy.limits.request_bytes, policy.node_pool.as_deref()), (Some(4096), Some("gpu")));
 }
