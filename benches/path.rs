@@ -105,6 +105,7 @@ fn in_memory(cache: Option<Cache>, access: Access) -> Front {
     slos.apply(&registry.current());
     let parts = Parts {
         metrics: appserver::telemetry::metrics::Metrics::default(),
+        tracer: trace::Tracer::default(),
         registry,
         nodes,
         seats,
@@ -126,6 +127,7 @@ fn in_memory(cache: Option<Cache>, access: Access) -> Front {
         rhino: None,
         timings: Timings::default(),
         trees: None,
+        solved_in: None,
     };
     let forward = service_fn(move |seated: Seated| {
         let answers = &*seated.due().solve().caller().app_id == "sitefit";

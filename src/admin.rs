@@ -23,6 +23,7 @@ use crate::registry::events::Event;
 
 pub mod aliases;
 pub mod health;
+pub mod level;
 pub mod metrics;
 pub mod operate;
 mod problems;

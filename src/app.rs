@@ -12,11 +12,12 @@ use identity::{Claims, Jwks, Verifier};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use trace::{Exporter, Tracer};
 
 use self::nodes_file::Follow;
 use self::warm::Warm;
-use crate::admin::{self, Admin, Sources, operate};
-use crate::config::{self, Address, AdminListen, AuthMode, Config, Secret};
+use crate::admin::{self, Admin, Sources, level, operate};
+use crate::config::{self, Address, AdminListen, AuthMode, Config, Secret, Secrets};
 use crate::faces::{self, Faces};
 use crate::gateway::authorize::Access;
 use crate::gateway::body::Bounds;
@@ -63,6 +64,7 @@ pub struct App {
     flood: Guard,
     buckets: Buckets,
     metrics: Metrics,
+    exporter: Option<Exporter>,
     vitals: Vitals,
 }
 
@@ -80,7 +82,7 @@ impl App {
     ///
     /// # Errors
     /// When the registry cannot be read, the address is taken, or the configuration is open to the world without consent.
-    pub async fn build(config: &Config, node_key: Option<Secret>, consent: Consent) -> anyhow::Result<Self> {
+    pub async fn build(config: &Config, secrets: Secrets, consent: Consent) -> anyhow::Result<Self> {
         let access = access(config, consent)?;
         let options = registry_options(&config.registry);
         let (registry, reloader) = tokio::task::spawn_blocking(move || Registry::follow(options)).await??;
@@ -88,7 +90,8 @@ impl App {
         if matches!(access, Access::Keys(None)) && keys == 0 {
             tracing::warn!("nobody can call: tenants.json holds no service key (make one with `appserver key`)");
         }
-        let key = key(node_key)?;
+        let key = key(secrets.node_key)?;
+        let (tracer, exporter) = tracer(&config.trace, secrets.trace_headers.as_ref())?;
         let (nodes, driver) = Nodes::new(node_options(config, key.as_ref()))?;
         let follow = |nodes: Nodes| Follow::new(&config.nodes_file, config.nodes.clone(), key, nodes);
         let nodes_file = config.nodes_file.is_set().then(|| follow(nodes.clone()));
@@ -98,13 +101,13 @@ impl App {
         let warm = config.warm.enabled.then(warm);
         let cache = config.cache.enabled.then(|| Cache::new(cache_bounds(config)));
         vitals::count_panics();
-        let sources = Sources { seats: Seats::new(), ..Sources::default() };
+        let sources = Sources { seats: Seats::new(), tracer, ..Sources::default() };
         let admin = Admin::new(registry.clone(), nodes.clone(), cache.clone(), sources.clone());
         let operators = match config.admin.listen {
             AdminListen::Off => None,
             AdminListen::At(address) => Some((bind(address).await?, operate::front(admin.clone(), nodes.clone()))),
         };
-        let Sources { outcomes, metrics, seats, buckets, vitals, slos } = sources;
+        let Sources { tracer, outcomes, metrics, seats, buckets, vitals, slos } = sources;
         enforce(&seats, &slos, &registry.current());
         let flood = guard(&config.address)?;
         let hooks = hooks(&nodes, &seats, &slos);
@@ -112,6 +115,7 @@ impl App {
         let interpreter = faces(config, access.clone(), &registry, &nodes, &bounds);
         let parts = Parts {
             metrics: metrics.clone(),
+            tracer,
             registry: registry.clone(),
             nodes,
             seats,
@@ -147,6 +151,7 @@ impl App {
             flood,
             buckets,
             metrics,
+            exporter,
             vitals,
         })
     }
@@ -189,6 +194,17 @@ impl App {
             let (vitals, reload) = (vitals.clone(), self.reloader.run(self.hooks, end.clone()));
             tokio::spawn(async move { vitals.watch("registry", reload).await })
         };
+        // The last spans are told after the last solve has landed.
+        let landed = CancellationToken::new();
+        let export = self.exporter.map(|exporter| {
+            let (vitals, run) = (vitals.clone(), exporter.run(landed.clone().cancelled_owned()));
+            tokio::spawn(async move { vitals.watch("spans", run).await })
+        });
+        let level = logs::level().map(|level| {
+            let (vitals, events) = (vitals.clone(), self.registry.events().clone());
+            let kept = async move { vitals.keep("log_level", || level::keep(&level, &events)).await };
+            tokio::spawn(end.clone().run_until_cancelled_owned(kept))
+        });
         let admin = self.admin;
         let closing = CancellationToken::new();
         let announce = {
@@ -231,10 +247,13 @@ impl App {
             }
         };
         let bound = self.limits.drain;
-        let (landed, watched) = tokio::join!(tokio::time::timeout(bound, flights), tokio::time::timeout(bound, watch));
+        let (flown, watched) = tokio::join!(tokio::time::timeout(bound, flights), tokio::time::timeout(bound, watch));
+        landed.cancel();
+        // The exporter has a bound of its own.
+        let told = join(export).await && join(level).await;
         let (announced, swept) = (announce.await, sweep.await);
         let ended = watched.is_ok_and(|joined| joined.is_ok()) && announced.is_ok() && swept.is_ok();
-        drained && followed && operated && warmed && landed.is_ok() && ended
+        drained && followed && operated && warmed && told && flown.is_ok() && ended
     }
 }
 
@@ -327,6 +346,11 @@ fn registry_options(config: &config::Registry) -> registry::Options {
 fn key(key: Option<Secret>) -> anyhow::Result<Option<Key>> {
     let Some(key) = key else { return Ok(None) };
     Key::new(key.expose()).context("RHINO_COMPUTE_KEY has characters that no header can carry").map(Some)
+}
+
+fn tracer(config: &config::Trace, headers: Option<&Secret>) -> anyhow::Result<(Tracer, Option<Exporter>)> {
+    let settings = config.flags(headers).settings("appserver").context("`trace` cannot be used")?;
+    Ok(trace::start(settings)?)
 }
 
 fn node_options(config: &Config, key: Option<&Key>) -> Options {

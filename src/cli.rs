@@ -28,6 +28,7 @@ mod inspect;
 mod job;
 mod key;
 mod load;
+mod log_level;
 mod man;
 mod matrix;
 mod migrate;
@@ -91,6 +92,8 @@ enum Command {
     Slo(slo::Args),
     /// Show the nodes of a running gateway, drain one, take it back.
     Node(node::Args),
+    /// Show or change which log lines a running gateway writes.
+    LogLevel(log_level::Args),
     /// Follow what happens to a running gateway's registry.
     Watch(watch::Args),
     /// Print the JSON Schema of a file of the registry.
@@ -163,6 +166,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Matrix(args) => matrix::run(&args, json),
         Command::Slo(args) => slo::run(&args, json),
         Command::Node(args) => node::run(&args, json),
+        Command::LogLevel(args) => log_level::run(&args, json),
         Command::Watch(args) => watch::run(&args, json),
         Command::Schema(args) => Ok(schema::run(&args)),
         Command::Config => config_command::run(json, config),

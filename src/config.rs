@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 mod load;
 
-pub use load::{Environment, Error, Flags, ProcessEnvironment, Secret, Settings, Source, load};
+pub use load::{Environment, Error, Flags, ProcessEnvironment, Secret, Secrets, Settings, Source, load};
 
 /// Less than this the parser's own buffer does not go.
 const HEAD_BYTES_LEAST: usize = 8192;
@@ -33,6 +33,7 @@ pub struct Config {
     pub nodes_file: NodesFile,
     pub warm: Warm,
     pub log: Log,
+    pub trace: Trace,
     /// The Rhino.Compute servers.
     #[serde(rename = "node")]
     pub nodes: Vec<Node>,
@@ -209,16 +210,19 @@ pub struct Warm {
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     pub filter: String,
-    pub format: LogFormat,
+    pub format: logs::Format,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Text on a terminal, JSON elsewhere.
-    Auto,
-    Text,
-    Json,
+/// Where spans are told, in OpenTelemetry's words. Its headers hold keys, so they come by the environment only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trace {
+    /// None are kept where it is empty.
+    pub endpoint: String,
+    pub service_name: String,
+    pub resource_attributes: String,
+    pub sampler: String,
+    pub sampler_arg: f64,
 }
 
 /// One Rhino.Compute server.
@@ -351,7 +355,15 @@ impl Default for Warm {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { filter: "info".to_owned(), format: LogFormat::Auto }
+        Self { filter: "info".to_owned(), format: logs::Format::Auto }
+    }
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        let trace::Flags { endpoint, service_name, resource_attributes, sampler, sampler_arg, .. } =
+            trace::Flags::default();
+        Self { endpoint, service_name, resource_attributes, sampler, sampler_arg }
     }
 }
 
@@ -423,6 +435,12 @@ impl Config {
         if self.cache.failure_ttl_sec > FAILURE_TTL_SEC_MAX {
             faults.push(format!("`cache.failure_ttl_sec` must be at most {FAILURE_TTL_SEC_MAX}"));
         }
+        if let Err(error) = self.log.filter.parse::<logs::Filter>() {
+            faults.push(format!("`log.filter`: {error}"));
+        }
+        if let Err(error) = self.trace.flags(None).settings("") {
+            faults.push(format!("`trace`: {error}"));
+        }
         faults
     }
 }
@@ -438,6 +456,17 @@ fn check_nodes(nodes: &[Node], others: &[Node]) -> Vec<String> {
         }
     }
     faults
+}
+
+// === impl Trace ===
+
+impl Trace {
+    /// The same, with the headers that the environment has.
+    pub fn flags(&self, headers: Option<&Secret>) -> trace::Flags {
+        let Self { endpoint, service_name, resource_attributes, sampler, sampler_arg } = self.clone();
+        let headers = headers.map(|headers| headers.expose().to_owned()).unwrap_or_default();
+        trace::Flags { endpoint, headers, service_name, resource_attributes, sampler, sampler_arg }
+    }
 }
 
 impl TryFrom<String> for AdminListen {

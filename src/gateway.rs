@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder};
+use trace::Tracer;
 
 use crate::nodes::Nodes;
 use crate::registry::Registry;
@@ -45,6 +46,7 @@ pub use stage::{Answer, Body, Lane, Reply, Request, Response, Seated};
 #[derive(Debug, Clone)]
 pub struct Parts {
     pub metrics: Metrics,
+    pub tracer: Tracer,
     pub registry: Registry,
     pub nodes: Nodes,
     pub seats: Seats,
@@ -79,7 +81,7 @@ where
 
     // What decides whether a request may cost that.
     let admit = ServiceBuilder::new()
-        .layer(observe::layer(parts.outcomes, parts.metrics, parts.slos)) // Request -> Seen: id, span, access line, latency
+        .layer(observe::layer(parts.outcomes, parts.metrics, parts.slos, parts.tracer)) // Request -> Seen: id, spans, access line
         .layer(rescue::layer()) //                          Error -> Reply; nothing above sees an Err
         .layer(flood::layer(parts.flood)) //                Seen -> Seen: no address takes more than its share
         .layer(dialect::layer(parts.interpreter)) //        Seen -> Seen: what other clients send becomes a request of ours

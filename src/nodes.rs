@@ -232,7 +232,7 @@ impl Nodes {
     pub async fn acquire(&self, contract: &Arc<Contract>, until: Instant) -> Result<Slot, Refusal> {
         let want = self.want(contract);
         let grant = self.shared.slot(&want, until).await?;
-        Ok(Slot { grant, want })
+        Ok(Slot { grant, want, trace: None })
     }
 
     fn want(&self, contract: &Arc<Contract>) -> Want {

@@ -6,7 +6,7 @@ use http::{HeaderMap, header};
 use identity::Identity;
 use jobs::{AppId, Scope, Tenant};
 
-use crate::{Api, Error};
+use crate::{Api, Error, observe};
 
 /// A caller who is known, acting for an app that its token opens.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ pub(crate) async fn scope(api: &Api, headers: &HeaderMap, app_id: &str) -> Resul
         return Err(forbidden());
     }
     let tenant = Tenant::new(&identity.tenant).map_err(|_unnamed| Error::Unauthenticated)?;
+    observe::note(|ledger| drop(ledger.tenant.set(tenant.to_string())));
     Ok(Caller { scope: Scope::new(tenant, app), identity })
 }
 

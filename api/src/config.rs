@@ -60,4 +60,8 @@ pub struct Config {
     /// How often a job is tried that may fare better the next time.
     #[arg(long, env = "JOB_ATTEMPTS_MAX", default_value_t = 5)]
     pub attempts_max: u32,
+    #[command(flatten)]
+    pub log: logs::Flags,
+    #[command(flatten)]
+    pub trace: trace::Flags,
 }

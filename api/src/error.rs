@@ -144,11 +144,12 @@ impl Error {
     }
 
     /// The whole answer.
-    pub(crate) fn response(&self, request_id: &str) -> Response<Bytes> {
+    pub(crate) fn response(&self, request_id: &str, trace_id: &str) -> Response<Bytes> {
         let problem: Problem<'_, ()> = Problem {
             meaning: self.meaning(),
             detail: self.to_string(),
             request_id,
+            trace_id,
             violations: self.violations(),
             errors: &[],
             retry_after: self.retry_after(),

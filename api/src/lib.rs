@@ -47,6 +47,7 @@ pub struct Parts {
     pub only: Option<AppId>,
     /// What addresses in answers begin with; where it is empty they begin with the path.
     pub public_url: String,
+    pub tracer: trace::Tracer,
 }
 
 /// What one process takes at a time.

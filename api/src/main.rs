@@ -20,7 +20,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = Config::parse();
-    log();
+    let _flushed = logs::Flushed;
     match run(config).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -32,17 +32,27 @@ async fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> anyhow::Result<bool> {
+    logs::start(config.log.filter.clone(), config.log.format)?;
+    let (tracer, exporter) = trace::start(config.trace.settings("appserver-api")?)?;
     let mut listen = config.listen;
     listen.set_port(config.port.unwrap_or(listen.port()));
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    let parts = parts(config).await?;
+    let parts = parts(config, tracer).await?;
     tracing::info!(address = %listener.local_addr()?, app_id = ?parts.only, "serving jobs");
     let stop = CancellationToken::new();
     tokio::spawn(stopped(stop.clone()));
-    Ok(api::serve(listener, api::router(parts), stop, DRAIN).await)
+    // The last spans are told after the last answer.
+    let served = CancellationToken::new();
+    let export = exporter.map(|exporter| tokio::spawn(exporter.run(served.clone().cancelled_owned())));
+    let drained = api::serve(listener, api::router(parts), stop, DRAIN).await;
+    served.cancel();
+    if let Some(export) = export {
+        export.await?;
+    }
+    Ok(drained)
 }
 
-async fn parts(config: Config) -> anyhow::Result<Parts> {
+async fn parts(config: Config, tracer: trace::Tracer) -> anyhow::Result<Parts> {
     let opened = jobs::open(&config.database_url).await.context("DATABASE_URL cannot be used")?;
     let keys = Jwks::at(&config.jwks_url, identity::Bounds::default()).map_err(anyhow::Error::msg);
     let rules = Rules {
@@ -73,20 +83,13 @@ async fn parts(config: Config) -> anyhow::Result<Parts> {
         bounds: Bounds { attempts_max: config.attempts_max, ..Bounds::default() },
         only,
         public_url: config.public_url.trim_end_matches('/').to_owned(),
+        tracer,
     })
 }
 
 fn bytes_of(hex: &str) -> anyhow::Result<[u8; 32]> {
     let digest: contract::Digest = format!("sha256:{hex}").parse().map_err(|_other| anyhow!("it is something else"))?;
     Ok(digest.0)
-}
-
-/// One JSON line an event, as the gateway writes them.
-fn log() {
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .from_env_lossy();
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
 async fn stopped(stop: CancellationToken) {

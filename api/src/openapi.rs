@@ -274,7 +274,7 @@ fn schemas(described: &[Arc<Described>]) -> Value {
             "properties": {
                 "type": text, "title": text, "status": { "type": "integer" }, "code": text, "detail": text,
                 "origin": { "enum": ["client", "gateway", "node"] }, "retryable": { "type": "boolean" },
-                "request_id": text, "violations": { "type": "array", "items": { "type": "object" } },
+                "request_id": text, "trace_id": text, "violations": { "type": "array", "items": { "type": "object" } },
             },
         },
     });

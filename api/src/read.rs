@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::extract::{Asked, At};
 use crate::view::View;
-use crate::{Api, Error, auth, run};
+use crate::{Api, Error, auth, observe, run};
 
 /// The name of the artifact that holds what a solve gave.
 pub(crate) const OUTPUTS: &str = "outputs.json";
@@ -114,6 +114,7 @@ pub(crate) async fn cancel(
 ) -> Result<Response, Error> {
     let caller = auth::scope(&api, &headers, &app_id).await?;
     let id: JobId = job_id.parse().map_err(|_unnamed| Error::UnknownJob)?;
+    observe::note(|ledger| drop(ledger.job_id.set(id.to_string())));
     match api.parts.store.cancel(&caller.scope, id).await?.ok_or(Error::UnknownJob)? {
         Cancel::Cancelled(job) => Ok(json(&View::of(&job, &api.parts))),
         Cancel::Requested(job) => Ok(run::accepted(&api, &job)),
@@ -210,6 +211,7 @@ async fn view<'j>(api: &Api, artifact: &'j Artifact) -> Result<ArtifactView<'j>,
 /// The job that the caller's scope has under this id. One of another scope, and what is no id, are the same as none.
 pub(crate) async fn find(api: &Api, caller: &auth::Caller, job_id: &str) -> Result<Job, Error> {
     let id: JobId = job_id.parse().map_err(|_unnamed| Error::UnknownJob)?;
+    observe::note(|ledger| drop(ledger.job_id.set(id.to_string())));
     api.parts.store.get(&caller.scope, id).await?.ok_or(Error::UnknownJob)
 }
 

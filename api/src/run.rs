@@ -15,12 +15,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::extract::{At, text};
 use crate::view::{View, status_url};
-use crate::{Api, Error, auth, read};
+use crate::{Api, Error, auth, observe, read};
 
 const MEMBERS: [&str; 4] = ["app_id", "definition", "version", "inputs"];
 const KEY_BYTES_MAX: usize = 255;
-/// A `traceparent` of version 00 is this long.
-const TRACEPARENT_BYTES: usize = 55;
 
 /// What the body asks for.
 #[derive(Debug)]
@@ -46,7 +44,11 @@ pub(crate) async fn run(
     let described = api.parts.contracts.describe(scope, &asked.definition, &asked.version).await?;
     api.limit.take(scope, described.limits.batch_jobs_per_min)?;
     let idempotency = key.map(|key| Idempotency { key, request_digest: asked.digest.to_string() });
-    let new = new_job(&api, scope, &described, &asked.inputs, idempotency, &headers).await?;
+    observe::note(|ledger| {
+        let _ = ledger.definition.set(described.definition.clone());
+        let _ = ledger.version.set(described.version.clone());
+    });
+    let new = new_job(&api, scope, &described, &asked.inputs, idempotency).await?;
     let submitted = match api.parts.store.submit(scope, new).await {
         Err(jobs::Error::Forbidden) => return Err(Error::AppForbidden { app_id }),
         other => other?,
@@ -56,10 +58,7 @@ pub(crate) async fn run(
         Submitted::Existing(job) => (job, true),
         Submitted::Conflict => return Err(Error::IdempotencyConflict),
     };
-    tracing::info!(
-        app_id = %scope.app, tenant = %scope.tenant, job_id = %job.id, definition = job.definition, version = job.version,
-        replayed, "queued"
-    );
+    observe::note(|ledger| drop(ledger.job_id.set(job.id.to_string())));
     let mut response = match wait {
         Some(wait) => waited(&api, scope, job, wait).await?,
         None => accepted(&api, &job),
@@ -155,7 +154,6 @@ async fn new_job(
     described: &Described,
     inputs: &Value,
     idempotency: Option<Idempotency>,
-    headers: &HeaderMap,
 ) -> Result<NewJob, Error> {
     let checked = described.check_inputs(inputs).map_err(|violations| Error::InvalidInputs {
         definition: described.definition.clone(),
@@ -174,6 +172,7 @@ async fn new_job(
         let text = String::from_utf8(checked.bytes).map_err(|_no_text| Error::Internal)?;
         Inputs::inline(text).map_err(|_no_json| Error::Internal)?
     };
+    let trace = observe::context();
     Ok(NewJob {
         id,
         definition: described.definition.clone(),
@@ -182,7 +181,8 @@ async fn new_job(
         inputs,
         idempotency,
         attempts_max: api.parts.bounds.attempts_max,
-        traceparent: traceparent(headers),
+        traceparent: trace.as_ref().map(|trace| trace.place.to_string()),
+        tracestate: trace.as_ref().and_then(|trace| trace.state()).map(str::to_owned),
     })
 }
 
@@ -200,10 +200,4 @@ fn wait(api: &Api, headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let wait = prefer.split([',', ';']).find_map(|preference| preference.trim().strip_prefix("wait="));
     let Some(seconds) = wait.and_then(|seconds| seconds.trim().parse().ok()) else { return Ok(None) };
     Ok(Some(Duration::from_secs(seconds).min(api.parts.bounds.wait_max)))
-}
-
-fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get("traceparent")?.to_str().ok()?;
-    let fits = text.len() == TRACEPARENT_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    fits.then(|| text.to_owned())
 }

@@ -51,6 +51,8 @@ pub struct Job {
     pub failure: Option<Failure>,
     /// W3C `traceparent` of the request that made it.
     pub traceparent: Option<String>,
+    /// And its `tracestate`.
+    pub tracestate: Option<String>,
     pub idempotency_key: Option<String>,
 }
 
@@ -66,6 +68,7 @@ pub struct NewJob {
     pub idempotency: Option<Idempotency>,
     pub attempts_max: u32,
     pub traceparent: Option<String>,
+    pub tracestate: Option<String>,
 }
 
 /// A caller's word for "the same request", scoped by tenant and app, and kept as long as the job.

@@ -20,7 +20,7 @@ use crate::{
 macro_rules! columns {
     () => {
         "tenant_id, app_id, id, definition, version, digest, inputs, inputs_artifact, state, attempts, attempts_max, token, \
-         lease_until, cancel_requested, created_at, due_at, started_at, finished_at, result, failure, traceparent, \
+         lease_until, cancel_requested, created_at, due_at, started_at, finished_at, result, failure, traceparent, tracestate, \
          idempotency_key, request_digest, seq"
     };
 }
@@ -103,6 +103,7 @@ where
         result: row.text_or_none("result")?.map(|json| parse("result", &json)).transpose()?,
         failure: row.text_or_none("failure")?.map(|json| parse("failure", &json)).transpose()?,
         traceparent: row.text_or_none("traceparent")?,
+        tracestate: row.text_or_none("tracestate")?,
         idempotency_key: row.text_or_none("idempotency_key")?,
     })
 }

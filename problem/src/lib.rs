@@ -44,6 +44,8 @@ pub struct Problem<'p, E> {
     /// What happened, in words for outsiders.
     pub detail: String,
     pub request_id: &'p str,
+    /// The trace that the request is part of, by which its spans and the lines of all programs are found.
+    pub trace_id: &'p str,
     pub violations: &'p [Violation],
     /// What Grasshopper's components said.
     pub errors: &'p [E],
@@ -61,6 +63,7 @@ pub struct Document<'p, E> {
     origin: Origin,
     retryable: bool,
     request_id: &'p str,
+    trace_id: &'p str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     violations: &'p [Violation],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -108,6 +111,7 @@ impl<E: Serialize> Problem<'_, E> {
             origin,
             retryable,
             request_id: self.request_id,
+            trace_id: self.trace_id,
             violations: self.violations,
             errors: self.errors,
         }

@@ -25,6 +25,11 @@ pub struct Entry {
     pub method: String,
     pub path: String,
     pub query: Option<String>,
+    /// What the caller said of its trace, as it was spelled.
+    #[serde(default)]
+    pub traceparent: Option<String>,
+    #[serde(default)]
+    pub tracestate: Option<String>,
     /// Requests under way when this one arrived, itself included.
     pub concurrent: usize,
     pub body_bytes: usize,
@@ -82,6 +87,8 @@ impl Log {
             method: method.to_owned(),
             path: path.to_owned(),
             query: query.map(str::to_owned),
+            traceparent: None,
+            tracestate: None,
             concurrent,
             body_bytes: 0,
             members: Vec::new(),

@@ -131,7 +131,7 @@ async fn order(admin: &Admin, request: Request, app: PathBuf, app_id: &str, alia
 }
 
 /// A body of a bounded size; none where it is larger, or breaks off.
-async fn received(mut body: Body) -> Option<Vec<u8>> {
+pub(super) async fn received(mut body: Body) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let data = frame.ok()?.into_data().unwrap_or_default();

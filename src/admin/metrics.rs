@@ -49,6 +49,10 @@ pub(super) fn text(admin: &Admin) -> String {
     }
     scrape.counter(&names::PANICS, &[], vitals::panics());
     scrape.counter(&names::LOG_LINES_DROPPED, &[], telemetry::dropped_lines());
+    let trace::Counts { sent, dropped, failed } = sources.tracer.counts();
+    for (outcome, spans) in [("sent", sent), ("dropped", dropped), ("failed", failed)] {
+        scrape.counter(&names::SPANS, &[outcome], spans);
+    }
     scrape.process();
     // A metric is in one of the two, so the texts can stand one after the other.
     sources.metrics.text() + &scrape.text()

@@ -1,5 +1,5 @@
 //! What operators may change and see while the gateway runs, on a listener of its own: `/admin/nodes`, `/admin/caches`,
-//! `/admin/aliases`, `/admin/traffic`, `/metrics`.
+//! `/admin/aliases`, `/admin/traffic`, `/admin/log-level`, `/metrics`.
 //!
 //! Invariant: it asks for no key, so it answers only on a loopback address and only what was sent to it as such: a page
 //! in a browser on the same computer can neither send its forms here nor reach it under another name.
@@ -8,7 +8,7 @@ use std::convert::Infallible;
 
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 
-use super::{Admin, Path, aliases, metrics, respond, text, wants_text};
+use super::{Admin, Path, aliases, level, metrics, respond, text, wants_text};
 use crate::gateway::{Request, Response};
 use crate::nodes::{NodeView, Nodes};
 
@@ -20,6 +20,9 @@ pub fn front(admin: Admin, nodes: Nodes) -> Path {
             let rest = request.uri().path().strip_prefix("/admin/aliases/").map(str::to_owned);
             Ok::<_, Infallible>(match rest {
                 Some(rest) if is_local(&request) => aliases::answer(&admin, request, rest).await,
+                None if request.uri().path() == "/admin/log-level" && is_local(&request) => {
+                    level::answer(&admin, request).await
+                }
                 _ => answer(&admin, &nodes, &request),
             })
         }

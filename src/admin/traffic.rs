@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use trace::Tracer;
 
 use super::health::columns;
 use crate::gateway::cache::Cache;
@@ -19,6 +20,7 @@ use crate::vitals::{self, TaskView, Vitals};
 /// Where the counts are.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
+    pub tracer: Tracer,
     pub outcomes: Outcomes,
     pub metrics: Metrics,
     pub seats: Seats,

@@ -123,7 +123,7 @@ fn solve(
     file: Option<PathBuf>,
     json: bool,
 ) -> anyhow::Result<Exit> {
-    let key = super::settings(file, Flags::default())?.node_key;
+    let key = super::settings(file, Flags::default())?.secrets.node_key;
     let key =
         key.map(|key| Key::new(key.expose()).context("RHINO_COMPUTE_KEY has characters that no header can carry"));
     let (key, contracts) = (key.transpose()?, examples::contracts(target)?);
@@ -150,7 +150,7 @@ fn solve(
 }
 
 /// `500ms`, `30s`, `2m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration =
         text.parse().map_err(|_not| format!("`{text}` is not a time such as 30s or 2m"))?;
     Duration::try_from(span).map_err(|_negative| format!("`{text}` is no time to wait"))

@@ -38,7 +38,7 @@ fn rows(settings: &Settings) -> anyhow::Result<Vec<Row>> {
             Row { key: key.clone(), value, source: source.to_string() }
         })
         .collect();
-    let (value, source) = match settings.node_key {
+    let (value, source) = match settings.secrets.node_key {
         Some(_) => ("(set, not shown)".into(), "environment RHINO_COMPUTE_KEY"),
         None => (serde_json::Value::Null, "default"),
     };

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use self::jobs::Jobs;
+use self::jobs::{Jobs, Tracers};
 use super::serve::{self, stop_on_signal};
 use super::{Exit, print, say};
 use crate::admin::Health;
@@ -46,9 +47,13 @@ pub(super) fn run(args: &Args, file: Option<PathBuf>) -> anyhow::Result<Exit> {
         let served = tokio::spawn(app.run(gone.clone()));
         let health = until_ready(|| admin.health()).await;
         // A gateway that asks for keys has none for a worker of ours.
+        let (tracers, exporters) = tracers(&settings)?;
+        let told = CancellationToken::new();
+        let export =
+            tokio::spawn(join_all(exporters.into_iter().map(|exporter| exporter.run(told.clone().cancelled_owned()))));
         let jobs = match settings.config.auth.mode {
             AuthMode::Open => {
-                Some(Jobs::start(address, &registry, stop_jobs).await.context("cannot start the job API")?)
+                Some(Jobs::start(address, &registry, stop_jobs, tracers).await.context("cannot start the job API")?)
             }
             AuthMode::Keys => None,
         };
@@ -60,6 +65,8 @@ pub(super) fn run(args: &Args, file: Option<PathBuf>) -> anyhow::Result<Exit> {
         if let Some(jobs) = jobs {
             jobs.ended().await;
         }
+        told.cancel();
+        export.await?;
         gone.cancel();
         let drained = served.await?;
         if let Some(node) = stand_in {
@@ -68,6 +75,14 @@ pub(super) fn run(args: &Args, file: Option<PathBuf>) -> anyhow::Result<Exit> {
         let exit = signalled.await.unwrap_or(Exit::Failed);
         Ok(if drained || exit == Exit::Interrupted { exit } else { Exit::Failed })
     })
+}
+
+/// What keeps the spans of the job API and the worker, and what sends them.
+fn tracers(settings: &Settings) -> anyhow::Result<(Tracers, Vec<trace::Exporter>)> {
+    let flags = settings.config.trace.flags(settings.secrets.trace_headers.as_ref());
+    let (api, to_api) = trace::start(flags.settings("appserver-api")?)?;
+    let (worker, to_worker) = trace::start(flags.settings("appserver-worker")?)?;
+    Ok((Tracers { api, worker }, to_api.into_iter().chain(to_worker).collect()))
 }
 
 /// Starts the stand-in where the configuration names no node.
@@ -82,13 +97,13 @@ async fn stand_in(config: &mut Config) -> anyhow::Result<Option<simnode::Running
 
 /// On the default port when it is free, else on any: who asks for a port by name gets that one or an error.
 async fn build(settings: &Settings, consent: Consent) -> anyhow::Result<App> {
-    let key = settings.node_key.clone();
-    match App::build(&settings.config, key.clone(), consent).await {
+    let secrets = settings.secrets.clone();
+    match App::build(&settings.config, secrets.clone(), consent).await {
         Err(error) if by_default(settings) && is_taken(&error) => {
             let mut config = settings.config.clone();
             say(format_args!("{} is taken; taking a free port", config.server.listen));
             config.server.listen.set_port(0);
-            App::build(&config, key, consent).await
+            App::build(&config, secrets, consent).await
         }
         other => other,
     }

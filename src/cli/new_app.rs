@@ -102,7 +102,7 @@ impl Making {
         if self.from_url.is_none() {
             return Ok(None);
         }
-        let key = super::settings(file, crate::config::Flags::default())?.node_key;
+        let key = super::settings(file, crate::config::Flags::default())?.secrets.node_key;
         let Some(key) = key else { return Ok(None) };
         Key::new(key.expose()).context("RHINO_COMPUTE_KEY has characters that no header can carry").map(Some)
     }

@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args, file: Option<PathBuf>) -> anyhow::Result<Exit> {
     telemetry::start(&settings.config.log)?;
     let consent = Consent { insecure_no_auth: args.insecure_no_auth };
     tokio::runtime::Runtime::new()?.block_on(async {
-        let app = App::build(&settings.config, settings.node_key, consent).await?;
+        let app = App::build(&settings.config, settings.secrets, consent).await?;
         tracing::info!(address = %app.address(), registry = %settings.config.registry.root.display(), "serving");
         let stop = CancellationToken::new();
         let signalled = tokio::spawn(stop_on_signal(stop.clone()));

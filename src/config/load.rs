@@ -40,8 +40,16 @@ pub struct Settings {
     pub config: Config,
     /// By dotted key.
     pub sources: BTreeMap<String, Source>,
-    /// The key that nodes ask for. Not part of the configuration, so that no dump of it can show it.
+    pub secrets: Secrets,
+}
+
+/// What is no part of the configuration, so that no dump of it can show it.
+#[derive(Debug, Clone, Default)]
+pub struct Secrets {
+    /// The key that nodes ask for.
     pub node_key: Option<Secret>,
+    /// What a collector of spans asks for.
+    pub trace_headers: Option<Secret>,
 }
 
 /// A value that is never shown.
@@ -129,12 +137,19 @@ pub fn load(flags: &Flags, environment: &dyn Environment) -> Result<Settings, Er
         layers.set(key, value.clone(), Source::Flag(flag));
     }
     let config: Config = layers.table.try_into().map_err(|error| value_error("configuration", error))?;
-    let faults = config.check();
+    let secret = |name| environment.var(name).map(Secret);
+    let secrets =
+        Secrets { node_key: secret("RHINO_COMPUTE_KEY"), trace_headers: secret("OTEL_EXPORTER_OTLP_HEADERS") };
+    let mut faults = config.check();
+    if let Err(error @ trace::settings::Error::Headers) =
+        config.trace.flags(secrets.trace_headers.as_ref()).settings("")
+    {
+        faults.push(format!("OTEL_EXPORTER_OTLP_HEADERS: {error}"));
+    }
     if !faults.is_empty() {
         return Err(Error::Faults(faults));
     }
-    let node_key = environment.var("RHINO_COMPUTE_KEY").map(Secret);
-    Ok(Settings { config, sources: layers.sources, node_key })
+    Ok(Settings { config, sources: layers.sources, secrets })
 }
 
 /// A file's own table, once it is known that every key in it exists and has the right type.
@@ -144,7 +159,7 @@ fn read_table(path: &Path, text: &str) -> Result<Table, Error> {
     toml::from_str(text).map_err(fault)
 }
 
-/// `PORT`, `RHINO_COMPUTE_URL`, `RESULT_CACHE_TTL` and `JWT_JWKS_URL`, which existing deployments set, then `APPSERVER_<SECTION>_<KEY>` for every key.
+/// `PORT`, `RHINO_COMPUTE_URL`, `RESULT_CACHE_TTL` and `JWT_JWKS_URL`, which existing deployments set, and OpenTelemetry's own names; then `APPSERVER_<SECTION>_<KEY>` for every key.
 fn from_environment(layers: &mut Layers, keys: &[String], environment: &dyn Environment) -> Result<(), Error> {
     let var = |name: &str| environment.var(name).map(|value| (value, Source::Environment(name.to_owned())));
     if let Some((port, source)) = var("PORT") {
@@ -163,14 +178,28 @@ fn from_environment(layers: &mut Layers, keys: &[String], environment: &dyn Envi
         let seconds = seconds.parse().map_err(|error| value_error("RESULT_CACHE_TTL", error))?;
         layers.set("cache.batch_ttl_sec", Value::Integer(seconds), source);
     }
-    if let Some((url, source)) = var("JWT_JWKS_URL") {
-        layers.set("auth.jwks_url", Value::String(url), source);
+    let texts = [
+        ("JWT_JWKS_URL", "auth.jwks_url"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "trace.endpoint"),
+        ("OTEL_SERVICE_NAME", "trace.service_name"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "trace.resource_attributes"),
+        ("OTEL_TRACES_SAMPLER", "trace.sampler"),
+    ];
+    for (name, key) in texts {
+        if let Some((text, source)) = var(name) {
+            layers.set(key, Value::String(text), source);
+        }
+    }
+    if let Some((part, source)) = var("OTEL_TRACES_SAMPLER_ARG") {
+        let part = part.parse().map_err(|error| value_error("OTEL_TRACES_SAMPLER_ARG", error))?;
+        layers.set("trace.sampler_arg", Value::Float(part), source);
     }
     for key in keys.iter().filter(|key| key.contains('.')) {
         let name = format!("APPSERVER_{}", key.replace('.', "_").to_uppercase());
         let Some((text, source)) = var(&name) else { continue };
         let value = match layers.get(key) {
             Some(Value::Integer(_)) => Value::Integer(text.parse().map_err(|error| value_error(&name, error))?),
+            Some(Value::Float(_)) => Value::Float(text.parse().map_err(|error| value_error(&name, error))?),
             Some(Value::Boolean(_)) => Value::Boolean(text.parse().map_err(|error| value_error(&name, error))?),
             // A list is written with commas.
             Some(Value::Array(_)) => {

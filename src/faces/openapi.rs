@@ -132,7 +132,7 @@ fn problem() -> Value {
         "type": "object",
         "properties": {
             "type": text, "title": text, "status": { "type": "integer" }, "code": text, "detail": text,
-            "origin": { "enum": ["client", "gateway", "node"] }, "retryable": { "type": "boolean" }, "request_id": text,
+            "origin": { "enum": ["client", "gateway", "node"] }, "retryable": { "type": "boolean" }, "request_id": text, "trace_id": text,
             "violations": { "type": "array", "items": { "type": "object", "properties": {
                 "pointer": text, "rule": text, "message": text, "help": text,
             }, "required": ["pointer", "rule", "message"] } },

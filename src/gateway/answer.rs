@@ -182,6 +182,6 @@ fn insert(response: &mut Response, more: &[(HeaderName, String)]) {
 }
 
 /// To the microsecond, which is finer than any of it is steady.
-fn milliseconds(duration: Duration) -> f64 {
+pub(super) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

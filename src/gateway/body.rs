@@ -93,6 +93,7 @@ impl Bounds {
         }
         let body = authorized.take_body();
         let (bytes, in_flight) = self.take(authorized.headers(), body, limit).await?;
+        let _ = authorized.ticket().ledger.request_bytes.set(bytes.len());
         Ok(Received { authorized, bytes, _in_flight: in_flight })
     }
 

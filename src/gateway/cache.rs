@@ -13,6 +13,7 @@ use serde::Serialize;
 use tower::layer::layer_fn;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceExt as _};
+use trace::Place;
 
 use super::Error;
 use super::shared::Shared;
@@ -149,6 +150,7 @@ impl Cache {
             count(&counts.hits);
             let _ = solve.ticket().ledger.cache.set("hit");
             let found = found?;
+            note(solve, found.value.solved_in);
             let how = How::Hit { ttl: found.ttl };
             return Ok(Served { answer: found.value, fingerprint: found.fingerprint, how });
         }
@@ -161,6 +163,9 @@ impl Cache {
         }
         let mut waiter = self.flights.join(&terms, solve, by, inner)?;
         count(if waiter.leads { &counts.misses } else { &counts.joins });
+        if !waiter.leads {
+            note(solve, Some(waiter.led_from()));
+        }
         let end = by + MARGIN;
         let landed = match tokio::time::timeout_at(end, waiter.outcome()).await {
             Ok(outcome) => outcome?,
@@ -168,11 +173,21 @@ impl Cache {
             Err(_elapsed) => return Err(Error::DeadlineExceeded),
         };
         let how = match (landed.kept, waiter.leads) {
-            (Some(ttl), true) if landed.found => How::Hit { ttl },
+            (Some(ttl), true) if landed.found => {
+                note(solve, landed.answer.solved_in);
+                How::Hit { ttl }
+            }
             (kept, true) => How::Miss { kept, forced: !terms.reads },
             (kept, false) => How::Joined { kept },
         };
         Ok(Served { answer: landed.answer, fingerprint: landed.fingerprint, how })
+    }
+}
+
+/// Remembers for the access line and the request's span where the answer was, or is, solved for somebody else.
+fn note(solve: &Solve, place: Option<Place>) {
+    if let Some(place) = place {
+        let _ = solve.ticket().ledger.solved_in.set(place);
     }
 }
 

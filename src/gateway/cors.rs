@@ -13,11 +13,11 @@ use crate::registry::Snapshot;
 /// What a page may send beside what every page may.
 const TAKES: HeaderValue = HeaderValue::from_static(
     "authorization, rhinocomputekey, content-type, x-app-id, x-request-id, x-timeout-sec, x-preview-session, cache-control, \
-     if-none-match",
+     if-none-match, traceparent, tracestate",
 );
 /// What a page may read beside what every page may.
 const SHOWS: HeaderValue = HeaderValue::from_static(
-    "x-request-id, x-appserver-error-origin, retry-after, ratelimit, ratelimit-policy, cache-status, server-timing, etag",
+    "x-request-id, x-appserver-error-origin, retry-after, ratelimit, ratelimit-policy, cache-status, server-timing, etag, traceparent",
 );
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
 /// Browsers keep the answer to a preflight this long, in seconds: a changed policy holds within ten minutes.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use contract::Contract;
 use serde_json::value::to_raw_value;
 use tower::Service;
+use trace::{Kind, Place, Span};
 use tracing::Instrument as _;
 
 use super::Error;
@@ -55,8 +56,13 @@ async fn forward(nodes: &Nodes, metrics: Metrics, seated: Seated) -> Result<Answ
     let contract = solve.contract();
     let queued = Instant::now();
     let nodes = nodes.within(solve.policy().node_pool.as_deref()).on_behalf(&solve.caller().app_id, solve.lane());
-    let slot = nodes.acquire(contract, due.by().into_std()).await.map_err(|refusal| refused(refusal, contract))?;
+    let ticket = solve.ticket();
+    let mut span = ticket.span("wait for node", Kind::Internal);
+    let slot = nodes.acquire(contract, due.by().into_std()).await.map_err(|refusal| refused(refusal, contract));
     let queue = queued.elapsed();
+    let _ = ticket.ledger.slot_wait.set(queue);
+    let slot = slot.inspect_err(|error| span.fail(error.meaning().code))?;
+    drop(span);
     let node_by = due.node_by().into_std();
     if let Some(needs) = nodes.pace().unreachable(contract, node_by.min(due.wanted_until().into_std())) {
         return Err(Error::DeadlineUnreachable { needs });
@@ -65,32 +71,50 @@ async fn forward(nodes: &Nodes, metrics: Metrics, seated: Seated) -> Result<Answ
     if !solve.course().send() {
         return Err(Error::DeadlineExceeded);
     }
-    let _ = solve.ticket().ledger.node.set(slot.node());
-    let running = slot.start(contract, solve.inputs(), node_by);
-    let running = running.map_err(|error| blame(due, error.into()))?;
+    let _ = ticket.ledger.node.set(slot.node());
+    let mut span = ticket.span("solve", Kind::Client);
+    span.set("node", &*slot.node());
+    // Where no span is kept, what the node does is below the request.
+    let context = span.step().unwrap_or(&ticket.trace.step).context.clone();
+    let running = slot.within(context).start(contract, solve.inputs(), node_by);
+    let running =
+        running.map_err(|error| blame(due, error.into())).inspect_err(|error| span.fail(error.meaning().code))?;
     // A task of its own, which ends at the deadline: whoever waits here may leave, and the seat must not leave with it.
-    let exchange = tokio::spawn(exchange(seated, running, queue, metrics).in_current_span());
+    let exchange = tokio::spawn(exchange(seated, running, queue, metrics, span).in_current_span());
     exchange.await.unwrap_or(Err(Error::Internal))
 }
 
-async fn exchange(seated: Seated, mut running: Running, queue: Duration, metrics: Metrics) -> Result<Answer, Error> {
+/// The answer, by the deadline or not at all; the span ends with it.
+async fn exchange(
+    seated: Seated,
+    mut running: Running,
+    queue: Duration,
+    metrics: Metrics,
+    mut span: Span,
+) -> Result<Answer, Error> {
     let due = seated.due();
     let solve = due.solve();
+    let ledger = &solve.ticket().ledger;
     let contract = Arc::clone(solve.contract());
-    match running.answer().await {
+    let place = span.step().unwrap_or(&solve.ticket().trace.step).context.place;
+    let began = Instant::now();
+    let answered = running.answer().await;
+    let _ = ledger.solve.set(began.elapsed());
+    let answered = match answered {
         Ok(solved) => {
             let labels = [&*solve.caller().app_id, solve.lane().name()];
             metrics.took(&metrics::NODE_SECONDS, &labels, solved.elapsed);
-            let answer = answer(&contract, solved, queue);
-            answer.inspect_err(|error| drop(solve.ticket().ledger.cause.set(error.to_string())))
+            let answer = answer(&contract, solved, queue, place);
+            answer.inspect_err(|error| drop(ledger.cause.set(error.to_string())))
         }
         Err(failure) => {
             if failure == Failure::Deadline {
-                solve.course().late(async move { answer(&contract, running.late().await?.ok()?, queue).ok() });
+                solve.course().late(async move { answer(&contract, running.late().await?.ok()?, queue, place).ok() });
             }
             Err(blame(due, failure))
         }
-    }
+    };
+    answered.inspect_err(|error| span.fail(error.meaning().code))
 }
 
 /// Puts the cause into the ledger, and the failure into the caller's terms.
@@ -101,7 +125,7 @@ fn blame(due: &Due, failure: Failure) -> Error {
 }
 
 /// The answer, if its outputs keep what the contract promises.
-fn answer(contract: &Contract, solved: Solved, queue: Duration) -> Result<Answer, Error> {
+fn answer(contract: &Contract, solved: Solved, queue: Duration, place: Place) -> Result<Answer, Error> {
     if let Err(violations) = contract.check_outputs(&solved.outputs) {
         let message = violations.first().map(|first| format!("{}: {}", first.pointer, first.message));
         return Err(Error::OutputMismatch { message: message.unwrap_or_default() });
@@ -115,6 +139,7 @@ fn answer(contract: &Contract, solved: Solved, queue: Duration) -> Result<Answer
         rhino: solved.rhino.map(Into::into),
         timings: Timings { queue, node: solved.elapsed },
         trees: solved.trees.map(Into::into),
+        solved_in: Some(place),
     })
 }
 

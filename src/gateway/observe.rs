@@ -5,20 +5,23 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{self, Poll};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body::Body as _;
 use tokio::time::Instant;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
+use trace::{Context, Kind, Span, Tracer};
 use tracing::Instrument as _;
 
+use super::answer::milliseconds;
 use super::dialect::{Dialect, Reading};
 use super::error::Origin;
 use super::outcomes::Outcomes;
 use super::shared::Shared;
 use super::slo::{Fate, Slos};
-use super::stage::{BoxFuture, Lane, Ledger, Reply, Request, Response, Ticket};
+use super::stage::{BoxFuture, Lane, Ledger, Reply, Request, Response, Ticket, Trace};
 use crate::registry::Snapshot;
 use crate::telemetry::metrics::{self as names, Metrics};
 
@@ -42,15 +45,17 @@ pub fn layer<S>(
     outcomes: Outcomes,
     metrics: Metrics,
     slos: Slos,
+    tracer: Tracer,
 ) -> impl Layer<S, Service = Observe<Shared<S>>> + Clone {
     let counts = Counts { outcomes, metrics, slos };
-    layer_fn(move |inner| Observe { inner: Shared::new(inner), counts: counts.clone() })
+    layer_fn(move |inner| Observe { inner: Shared::new(inner), counts: counts.clone(), tracer: tracer.clone() })
 }
 
 #[derive(Debug, Clone)]
 pub struct Observe<S> {
     inner: S,
     counts: Counts,
+    tracer: Tracer,
 }
 
 /// Where a request that ended is counted.
@@ -70,14 +75,16 @@ where
     type Error = Infallible;
     type Future = BoxFuture<Response, Infallible>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, http: Request) -> Self::Future {
         let id: Arc<str> = request_id(http.headers()).into();
-        let ticket = Ticket { id, arrived: Instant::now(), ledger: Arc::new(Ledger::default()) };
-        let span = tracing::info_span!("request", request_id = %ticket.id);
+        let tracer = self.tracer.clone();
+        let trace = Arc::new(Trace { step: tracer.step(Context::received(http.headers())), tracer });
+        let ticket = Ticket { id, arrived: Instant::now(), trace, ledger: Arc::default() };
+        let span = tracing::info_span!("request", request_id = &*ticket.id);
         let line = AccessLine::open(&http, &ticket, self.counts.clone());
         let id = HeaderValue::from_str(&ticket.id).expect("a request id holds header characters only");
         let answer = self.inner.clone().oneshot(Seen { http, ticket, reading: Reading::default() }).instrument(span);
@@ -87,7 +94,9 @@ where
             let Ok(Reply { mut response, code, fault }) = answer.await;
             line.status = response.status().as_u16();
             line.outcome = Some((code, fault));
+            line.response_bytes = response.body().size_hint().exact();
             response.headers_mut().insert(REQUEST_ID, id);
+            line.ticket.place().write(response.headers_mut());
             Ok(response)
         })
     }
@@ -134,7 +143,7 @@ fn request_id(headers: &HeaderMap) -> String {
     given.filter(fit).map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned)
 }
 
-/// Writes the access line when it is dropped: with the outcome, or as `client_gone` when there is none.
+/// Writes the access line when it is dropped: with the outcome, or as `client_gone` when there is none. The request's span ends with it.
 #[derive(Debug)]
 struct AccessLine {
     method: http::Method,
@@ -145,6 +154,8 @@ struct AccessLine {
     status: u16,
     /// The code, and whose fault it is; none while there is no answer.
     outcome: Option<(&'static str, Option<Origin>)>,
+    response_bytes: Option<u64>,
+    span: Span,
 }
 
 // === impl AccessLine ===
@@ -154,8 +165,10 @@ impl AccessLine {
         counts.outcomes.begin();
         let peer = http.extensions().get::<Peer>().map(|peer| peer.0);
         let path = http.uri().path().chars().take(256).collect();
+        let span = ticket.trace.tracer.span("gateway request", Kind::Server, &ticket.trace.step);
+        let (method, ticket) = (http.method().clone(), ticket.clone());
         // 499 is the word of proxies for a caller that left before its answer.
-        Self { method: http.method().clone(), path, peer, ticket: ticket.clone(), counts, status: 499, outcome: None }
+        Self { method, path, peer, ticket, counts, status: 499, outcome: None, response_bytes: None, span }
     }
 
     /// The outcome, counted.
@@ -181,32 +194,76 @@ impl AccessLine {
             slos.ended(app_id, slo, lane, fate, took);
         }
     }
+
+    /// What the span says of the request: what the line does, but for the caller's own words.
+    fn tell(&mut self, status: u16, code: &'static str) {
+        if self.span.step().is_none() {
+            return;
+        }
+        let (span, ticket) = (&mut self.span, &self.ticket);
+        let ledger = &*ticket.ledger;
+        span.set("request_id", &*ticket.id);
+        span.set("http.request.method", self.method.as_str());
+        span.set("http.response.status_code", u64::from(status));
+        span.set("code", code);
+        let texts = [
+            ("app_id", ledger.app_id.get().map(String::as_str)),
+            ("tenant", ledger.tenant.get().map(String::as_str)),
+            ("definition", ledger.definition.get().map(String::as_str)),
+            ("version", ledger.version.get().map(String::as_str)),
+            ("lane", ledger.lane.get().map(|lane| lane.name())),
+            ("node", ledger.node.get().map(|node| &**node)),
+            ("cache", ledger.cache.get().copied()),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                span.set(name, text);
+            }
+        }
+        if let Some(place) = ledger.solved_in.get() {
+            span.link(*place);
+        }
+        if status >= 500 {
+            span.fail(code);
+        }
+    }
 }
 
 impl Drop for AccessLine {
     fn drop(&mut self) {
         let code = self.outcome.map_or("client_gone", |(code, _)| code);
         self.count(code);
-        let Ledger { app_id, tenant, definition, version, lane, node, cache, would_refuse, cause, .. } =
-            &*self.ticket.ledger;
+        self.tell(self.status, code);
+        let step = &self.ticket.trace.step;
+        let ledger = &*self.ticket.ledger;
+        // docs/logs.md tells what each means; a test compares the two.
         tracing::info!(
             target: "appserver::access",
-            request_id = %self.ticket.id,
-            method = %self.method,
-            path = %self.path,
+            request_id = &*self.ticket.id,
+            trace_id = &*step.context.place.trace_id.hex(),
+            span_id = &*step.context.place.span_id.hex(),
+            parent_span_id = step.parent.map(trace::SpanId::hex).as_deref(),
+            solved_in_trace_id = ledger.solved_in.get().map(|place| place.trace_id.hex()).as_deref(),
+            method = self.method.as_str(),
+            path = &*self.path,
             peer = self.peer.map(tracing::field::display),
             status = self.status,
             code,
-            duration_ms = u64::try_from(self.ticket.arrived.elapsed().as_millis()).unwrap_or(u64::MAX),
-            app_id = app_id.get(),
-            tenant = tenant.get(),
-            definition = definition.get(),
-            version = version.get(),
-            lane = lane.get().map(|lane| lane.name()),
-            node = node.get().map(|node| &**node),
-            cache = cache.get(),
-            would_refuse = would_refuse.get(),
-            cause = cause.get(),
+            app_id = ledger.app_id.get(),
+            tenant = ledger.tenant.get(),
+            definition = ledger.definition.get(),
+            version = ledger.version.get(),
+            lane = ledger.lane.get().map(|lane| lane.name()),
+            node = ledger.node.get().map(|node| &**node),
+            cache = ledger.cache.get(),
+            request_bytes = ledger.request_bytes.get(),
+            response_bytes = self.response_bytes,
+            duration_ms = milliseconds(self.ticket.arrived.elapsed()),
+            seat_wait_ms = ledger.seat_wait.get().copied().map(milliseconds),
+            node_wait_ms = ledger.slot_wait.get().copied().map(milliseconds),
+            solve_ms = ledger.solve.get().copied().map(milliseconds),
+            would_refuse = ledger.would_refuse.get(),
+            cause = ledger.cause.get(),
             "request"
         );
     }

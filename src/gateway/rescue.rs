@@ -17,7 +17,7 @@ use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::shared::Shared;
-use super::stage::{BoxFuture, Reply, Seen};
+use super::stage::{BoxFuture, Reply, Seen, Ticket};
 use super::{Error, cors};
 use crate::rhino::classify::ComponentError;
 
@@ -53,8 +53,7 @@ where
                 let _ = ticket.ledger.cause.set("a panic on the request path".to_owned());
                 Err(Error::Internal)
             });
-            let mut reply =
-                result.unwrap_or_else(|error| reply(&error, &ticket.id, ticket.ledger.compat.get().is_some()));
+            let mut reply = result.unwrap_or_else(|error| reply(&error, &ticket));
             cors::write(&ticket.ledger, reply.response.headers_mut());
             if let Some(standing) = ticket.ledger.standing.get() {
                 standing.write(reply.response.headers_mut());
@@ -83,13 +82,16 @@ struct Compat<'a> {
     output_names: [(); 0],
 }
 
-/// The response for an error; `compat` where the caller's client knows errors of Rhino.Compute only.
-pub fn reply(error: &Error, request_id: &str, compat: bool) -> Reply {
+/// The response for an error, in the form that the caller's client knows.
+fn reply(error: &Error, ticket: &Ticket) -> Reply {
     let meaning = error.meaning();
+    let trace_id = ticket.place().trace_id.hex();
+    let compat = ticket.ledger.compat.get().is_some();
     let problem = Problem {
         meaning,
         detail: error.to_string(),
-        request_id,
+        request_id: &ticket.id,
+        trace_id: &trace_id,
         violations: error.violations(),
         errors: error.component_errors(),
         retry_after: error.retry_after(),

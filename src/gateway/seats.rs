@@ -11,6 +11,7 @@ use contract::policy::{Lanes, Policy, Queue};
 use tokio::time::Instant;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
+use trace::Kind;
 
 use super::Error;
 use super::shared::Shared;
@@ -62,8 +63,13 @@ where
                 weight: solve.policy().weight(&caller.tenant),
             };
             let began = Instant::now();
-            let seat = seats.acquire(&caller.app_id, ask, due.by()).await.map_err(refused)?;
-            metrics.took(&metrics::SEAT_WAIT_SECONDS, &[&caller.app_id, solve.lane().name()], began.elapsed());
+            let mut span = solve.ticket().span("wait for seat", Kind::Internal);
+            let seat = seats.acquire(&caller.app_id, ask, due.by()).await.map_err(refused);
+            let waited = began.elapsed();
+            let _ = solve.ticket().ledger.seat_wait.set(waited);
+            let seat = seat.inspect_err(|error| span.fail(error.meaning().code))?;
+            drop(span);
+            metrics.took(&metrics::SEAT_WAIT_SECONDS, &[&caller.app_id, solve.lane().name()], waited);
             inner.oneshot(Seated { due, _seat: seat }).await
         })
     }

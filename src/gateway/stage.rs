@@ -18,6 +18,7 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
+use trace::{Kind, Place, Span, Step, Tracer};
 
 use super::Error;
 use super::error::Origin;
@@ -65,6 +66,8 @@ pub struct Answer {
     pub timings: Timings,
     /// The node's own data trees of the declared outputs, as a JSON list, where somebody may be answered with them.
     pub trees: Option<Arc<RawValue>>,
+    /// The span in which it was solved, or the one above where that was not kept. Not what was solved, but who caused it.
+    pub solved_in: Option<Place>,
 }
 
 /// Where the time of a solve went.
@@ -79,6 +82,14 @@ pub struct Timings {
 /// What the access line tells of a request; each layer adds what it has found out.
 #[derive(Debug, Default)]
 pub struct Ledger {
+    /// Bytes of the body that came.
+    pub request_bytes: OnceLock<usize>,
+    /// How long it waited for a seat of the app, and for a slot of a node; and how long the node took.
+    pub seat_wait: OnceLock<Duration>,
+    pub slot_wait: OnceLock<Duration>,
+    pub solve: OnceLock<Duration>,
+    /// The span in which the answer was, or is, solved for another request.
+    pub solved_in: OnceLock<Place>,
     pub app_id: OnceLock<String>,
     pub tenant: OnceLock<String>,
     pub definition: OnceLock<String>,
@@ -101,12 +112,34 @@ pub struct Ledger {
     pub cause: OnceLock<String>,
 }
 
-/// What every stage carries along: the request's name, its start, its ledger.
+/// What every stage carries along: the request's name, its start, its place in a trace, its ledger.
 #[derive(Debug, Clone)]
 pub struct Ticket {
     pub id: Arc<str>,
     pub arrived: Instant,
+    pub trace: Arc<Trace>,
     pub ledger: Arc<Ledger>,
+}
+
+/// Where the request stands in its trace, and what keeps spans below it.
+#[derive(Debug)]
+pub struct Trace {
+    pub tracer: Tracer,
+    pub step: Step,
+}
+
+// === impl Ticket ===
+
+impl Ticket {
+    /// The span of a part of the work on the request, if it is kept.
+    pub fn span(&self, name: &'static str, kind: Kind) -> Span {
+        self.trace.tracer.below(name, kind, &self.trace.step)
+    }
+
+    /// Where the request stands.
+    pub fn place(&self) -> Place {
+        self.trace.step.context.place
+    }
 }
 
 // === impl Answer ===

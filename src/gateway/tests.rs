@@ -47,6 +47,7 @@ pub(super) fn parts() -> Parts {
     super::seats::apply(&seats, &registry.current());
     Parts {
         metrics: Metrics::default(),
+        tracer: trace::Tracer::default(),
         registry,
         nodes,
         seats,
@@ -71,6 +72,7 @@ pub(super) fn answer() -> Answer {
         rhino: None,
         timings: Timings::default(),
         trees: None,
+        solved_in: None,
     }
 }
 

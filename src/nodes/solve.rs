@@ -11,6 +11,7 @@ use contract::{Contract, Inputs};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
+use trace::Context;
 
 use super::budget::Budget;
 use super::roster::Peer;
@@ -26,6 +27,8 @@ use crate::rhino::protocol::{InputError, Prepared, Source};
 pub struct Slot {
     pub(super) grant: Grant,
     pub(super) want: Want,
+    /// In which trace the node is told to stand.
+    pub(super) trace: Option<Context>,
 }
 
 /// A solve under way. Dropping it stops nothing: the answer is then dropped with a line in the log.
@@ -147,6 +150,12 @@ impl Slot {
         Arc::clone(&self.grant.peer.name)
     }
 
+    /// The node is told that this caused the solve.
+    #[must_use]
+    pub fn within(self, trace: Context) -> Self {
+        Self { trace: Some(trace), ..self }
+    }
+
     /// Solves, and waits for the answer until the deadline. The exchange goes on after it, and when dropped.
     pub async fn solve(self, contract: &Arc<Contract>, inputs: &Inputs, deadline: Instant) -> Result<Solved, Failure> {
         self.start(contract, inputs, deadline)?.answer().await
@@ -165,6 +174,7 @@ impl Slot {
             shared: Arc::clone(&shared),
             peer: Arc::clone(&self.grant.peer),
             want: self.want,
+            trace: self.trace,
             outputs_bytes_max: outputs_bytes_max(contract),
             prepared,
             inputs: inputs.values.clone(),
@@ -300,6 +310,7 @@ struct Exchange {
     /// The node that it is sent to.
     peer: Arc<Peer>,
     want: Want,
+    trace: Option<Context>,
     prepared: Arc<Prepared>,
     inputs: Map<String, Value>,
     pointer_request: bytes::Bytes,
@@ -345,7 +356,7 @@ impl Exchange {
             Source::Pointer => self.pointer_request.clone(),
             Source::Algo => self.prepared.request(&self.inputs, source).expect("the same inputs had a form before"),
         };
-        let reply = self.peer.client.solve(body, answer_bytes_max(self.outputs_bytes_max)).await?;
+        let reply = self.peer.client.solve(body, answer_bytes_max(self.outputs_bytes_max), self.trace.as_ref()).await?;
         let sent = Sent { source, elapsed: reply.elapsed, proxy_timeout: self.shared.options.proxy_timeout };
         let read =
             classify::Reply { status: reply.status, content_type: reply.content_type.as_deref(), body: &reply.body };

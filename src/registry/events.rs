@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use logs::Changed;
 use serde::{Deserialize, Serialize};
 
 /// How many events are kept: 1,024 of about 500 bytes are half a megabyte, and a deploy of all samples writes ten.
@@ -63,6 +64,8 @@ pub enum Kind {
     PollOnly,
     /// The last good registry could not be written to, or read from, the state folder.
     StateFault,
+    /// An operator changed which log lines are written, or such a change came to its end.
+    LogLevelChanged,
 }
 
 /// A page of events.
@@ -108,6 +111,11 @@ impl Events {
             ring.kept.pop_front();
         }
         ring.kept.push_back(event);
+    }
+
+    /// Writes down that other log lines are written now.
+    pub fn log_level(&self, Changed { from, to, reason }: Changed) {
+        self.add(Draft { from: Some(from), to: Some(to), ..Draft::of(Kind::LogLevelChanged).because(reason) });
     }
 
     /// How many events there were of each kind that there was one of, those included that are no longer kept.
@@ -169,6 +177,7 @@ impl Kind {
             | Self::PolicyChanged
             | Self::TenantsChanged
             | Self::AliasMoved
+            | Self::LogLevelChanged
             | Self::Fresh => false,
         }
     }
@@ -191,6 +200,7 @@ impl Kind {
             Self::Fresh => "fresh",
             Self::PollOnly => "poll_only",
             Self::StateFault => "state_fault",
+            Self::LogLevelChanged => "log_level_changed",
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
+use trace::Context;
 
 const KEY: HeaderName = HeaderName::from_static("rhinocomputekey");
 
@@ -143,12 +144,16 @@ impl Client {
     }
 
     /// Sends a solve and reads its answer, of at most `limit` bytes. Waits for the first byte of the answer without a
-    /// bound of its own: a solve is silent until it is done, and the caller holds the clock.
+    /// bound of its own: a solve is silent until it is done, and the caller holds the clock. `trace` says what caused it.
     ///
     /// Cancel safety: dropping it closes the connection. The node solves on.
-    pub async fn solve(&self, body: Bytes, limit: usize) -> Result<Reply, Failure> {
-        let request = self.http.post(self.at("grasshopper")).header(CONTENT_TYPE, "application/json").body(body);
-        self.call(request, limit).await
+    pub async fn solve(&self, body: Bytes, limit: usize, trace: Option<&Context>) -> Result<Reply, Failure> {
+        let mut headers = HeaderMap::with_capacity(3);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(trace) = trace {
+            trace.write(&mut headers);
+        }
+        self.call(self.http.post(self.at("grasshopper")).headers(headers).body(body), limit).await
     }
 
     /// Asks what a definition takes and gives; the body is made by [`super::describe::request`].

@@ -155,6 +155,13 @@ table! {
         "Log lines that standard error took too slowly or not at all. No request waits for them."
     );
 
+    SPANS = counter(
+        "appserver_spans_total",
+        &["outcome"],
+        "Spans that were kept, by what became of them: `sent`, `dropped` for want of room in the queue, or `failed` where the collector \
+         refused them or was away. No request waits for any of it."
+    );
+
     RATE_BUCKETS = gauge("appserver_rate_limit_buckets", &[], "Callers whose rate limit is not whole.");
     RATE_SHADOWED = counter("appserver_rate_limit_shadowed_total", &[], "Requests that a policy which is not in `shadow` would have refused.");
 }

@@ -1,8 +1,11 @@
 //! Jobs from end to end: the real API and worker over an embedded store, before the real gateway with a stand-in node.
 
+mod canary;
+pub(crate) mod deployment;
 mod life;
-pub(crate) mod processes;
+mod processes;
 mod tenancy;
+mod traced;
 mod trouble;
 
 use std::sync::Arc;
@@ -16,9 +19,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use trace::Tracer;
 use worker::gateway::Gateway;
 use worker::health::Metrics;
 
+use crate::receiver::Receiver;
 use crate::support::{self, Answered, Setup, TestGateway, WORKER_KEY};
 
 /// All of it, in one process.
@@ -44,7 +49,25 @@ impl Bench {
 
     /// Without a worker, so that jobs stay queued.
     pub(crate) async fn idle(setup: Setup) -> Self {
-        let gateway = TestGateway::with(setup).await;
+        Self::before(TestGateway::with(setup).await, [Tracer::default(), Tracer::default()]).await
+    }
+
+    /// All three tell this collector of their spans. Without a worker.
+    pub(crate) async fn traced(receiver: &Receiver) -> Self {
+        let setup = Setup { nodes: vec![simnode::Config::default()], keys: true, ..Setup::default() };
+        let endpoint = receiver.endpoint.clone();
+        let gateway = TestGateway::telling(setup, move |config| config.trace.endpoint = endpoint).await;
+        let flags = trace::Flags { endpoint: receiver.endpoint.clone(), ..trace::Flags::default() };
+        let tracers = ["appserver-api", "appserver-worker"].map(|service| {
+            let (tracer, exporter) = trace::start(flags.settings(service).unwrap()).unwrap();
+            // It ends with the runtime.
+            tokio::spawn(exporter.unwrap().run(std::future::pending()));
+            tracer
+        });
+        Self::before(gateway, tracers).await
+    }
+
+    async fn before(gateway: TestGateway, [api, worker]: [Tracer; 2]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Sqlite::open(&folder.path().join("jobs.sqlite")).await.unwrap());
         let apps = ["sitefit", "parking", "yieldcheck"].map(|app| AppId::new(app).unwrap());
@@ -63,6 +86,7 @@ impl Bench {
             bounds: Bounds { attempts_max: 2, ..Bounds::default() },
             only: None,
             public_url: base.clone(),
+            tracer: api,
         };
         let work = worker::Parts {
             queue: Arc::clone(&store) as Arc<dyn Queue>,
@@ -71,6 +95,7 @@ impl Bench {
             gateway: Gateway::new(&gateway.base, WORKER_KEY).unwrap(),
             apps: apps.to_vec(),
             name: "test".to_owned(),
+            tracer: worker,
             bounds: worker::Bounds { renew_every: Duration::from_millis(200), ..worker::Bounds::default() },
         };
         let stop = CancellationToken::new();

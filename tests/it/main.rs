@@ -46,6 +46,9 @@ mod onboarding;
 #[cfg(test)]
 mod pool;
 #[cfg(test)]
+#[path = "../../trace/tests/it/receiver.rs"]
+mod receiver;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod rows;

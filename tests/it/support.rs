@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use appserver::admin::{Admin, Health};
 use appserver::app::{App, Consent};
-use appserver::config::{AuthMode, Config, Node};
+use appserver::config::{AuthMode, Config, Node, Secrets};
 use appserver::registry::Registry;
 use serde_json::{Value, json};
 use simnode::Running;
@@ -60,6 +60,11 @@ impl TestGateway {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
+        Self::telling(setup, |_| {}).await
+    }
+
+    /// With a change of the configuration that knows what a test has made.
+    pub(crate) async fn telling(setup: Setup, change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("registry");
         copy(&repository().join("registry"), &root);
@@ -77,11 +82,15 @@ impl TestGateway {
         config.registry.root = root;
         config.auth.mode = if setup.keys { AuthMode::Keys } else { AuthMode::Open };
         config.probe.interval_sec = 1;
-        Self::over(config, setup, folder).await
+        Self::changed(config, setup, folder, change).await
     }
 
     /// Over a configuration that says where the registry is; `folder` lives as long as the gateway.
-    pub(crate) async fn over(mut config: Config, setup: Setup, folder: TempDir) -> Self {
+    pub(crate) async fn over(config: Config, setup: Setup, folder: TempDir) -> Self {
+        Self::changed(config, setup, folder, |_| {}).await
+    }
+
+    async fn changed(mut config: Config, setup: Setup, folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let root = config.registry.root.clone();
         // Tests count what reaches a node; those of warming and of the cache turn theirs on.
         config.warm.enabled = false;
@@ -103,7 +112,8 @@ impl TestGateway {
         if let Some(edit) = setup.config {
             edit(&mut config);
         }
-        let app = App::build(&config, None, Consent::default()).await.unwrap();
+        change(&mut config);
+        let app = App::build(&config, Secrets::default(), Consent::default()).await.unwrap();
         let operators = app.admin_address().map(|address| format!("http://{address}"));
         let (address, admin, stop) = (app.address(), app.admin(), CancellationToken::new());
         let registry = app.registry();

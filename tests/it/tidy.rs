@@ -20,7 +20,10 @@ fn root() -> PathBuf {
 /// Every Rust file of the workspace: its path from the root, and its text.
 fn sources() -> Vec<(String, String)> {
     let mut files = Vec::new();
-    for folder in ["src", "api", "contract", "identity", "jobs", "problem", "simnode", "worker", "tests", "benches"] {
+    for folder in [
+        "src", "api", "contract", "identity", "jobs", "logs", "problem", "simnode", "trace", "worker", "tests",
+        "benches",
+    ] {
         collect(&root().join(folder), &mut files);
     }
     assert!(files.len() > 50, "the walk found {} files only", files.len());

@@ -3,21 +3,22 @@
 //! Invariant: artifacts are stored before the row that names them, and the result is recorded once, with the lease's token; a lease
 //! that is not trusted any more writes nothing.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use contract::Digest;
 use jiff::Timestamp;
 use jobs::artifacts::Error as Unread;
 use jobs::{Abandon, Claimed, Error, Failure, Inputs, Job, Outcome, ResultRef, State};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use trace::{Context, Kind, Span, Step, Tracer};
 
 use crate::Parts;
-use crate::gateway::Answer;
+use crate::gateway::{Answer, request_id};
 use crate::health::Metrics;
 use crate::lease::{Keeper, Stop};
 use crate::verdict::{self, Verdict, backoff, jittered};
@@ -52,6 +53,29 @@ enum Word {
     Nothing,
 }
 
+/// What the line of an attempt tells that is found out on its way.
+#[derive(Debug, Default)]
+struct Ledger {
+    /// How long the gateway took for its answer.
+    gateway: OnceLock<Duration>,
+    told: OnceLock<Told>,
+    result_bytes: OnceLock<usize>,
+}
+
+/// What the gateway's receipt says of how the answer came to be.
+#[derive(Debug, Deserialize)]
+struct Told {
+    node: Option<String>,
+    cache: Option<String>,
+}
+
+/// Where an attempt stands in the trace of the request that made its job.
+struct Trace {
+    step: Step,
+    waited: Duration,
+    span: Span,
+}
+
 #[derive(Debug, Serialize)]
 struct Solved<'s> {
     outputs: &'s RawValue,
@@ -67,7 +91,10 @@ impl Attempt {
         let bounds = self.parts.bounds;
         let Claimed { job, lease } = claimed;
         let keeper = Keeper::start(Arc::clone(&self.parts.queue), lease, bounds.lease, bounds.renew_every);
-        let word = self.work(&job, &keeper).await;
+        let mut trace = Trace::begin(&self.parts.tracer, &job);
+        let ledger = Ledger::default();
+        let word = self.work(&job, &keeper, &trace.step.context, &ledger).await;
+        let code = word.code();
         let said = self.say(&keeper, &word).await;
         let state = match &said {
             Ok(Some(state)) => state.as_str(),
@@ -83,13 +110,33 @@ impl Attempt {
             self.metrics.job_ended(job.scope.app.as_str(), state, callers_fault, queued_for);
         }
         self.metrics.ended(job.scope.app.as_str(), state, begin.elapsed());
+        trace.end(&job, state, &code);
+        // docs/logs.md tells what each means; a test compares the two.
         tracing::info!(
-            app_id = %job.scope.app, tenant = %job.scope.tenant, job_id = %job.id, definition = job.definition,
-            version = job.version, attempt = job.attempts, state, ms = begin.elapsed().as_secs_f64() * 1e3, "attempt"
+            target: "worker::access",
+            request_id = request_id(&job),
+            trace_id = &*trace.step.context.place.trace_id.hex(),
+            span_id = &*trace.step.context.place.span_id.hex(),
+            parent_span_id = trace.step.parent.map(trace::SpanId::hex).as_deref(),
+            app_id = job.scope.app.as_str(),
+            tenant = job.scope.tenant.as_str(),
+            job_id = %job.id,
+            definition = job.definition,
+            version = job.version,
+            attempt = job.attempts,
+            state,
+            code,
+            node = ledger.told.get().and_then(|told| told.node.as_deref()),
+            cache = ledger.told.get().and_then(|told| told.cache.as_deref()),
+            result_bytes = ledger.result_bytes.get(),
+            duration_ms = milliseconds(begin.elapsed()),
+            queue_wait_ms = milliseconds(trace.waited),
+            gateway_ms = ledger.gateway.get().copied().map(milliseconds),
+            "attempt"
         );
     }
 
-    async fn work(&self, job: &Job, keeper: &Keeper) -> Word {
+    async fn work(&self, job: &Job, keeper: &Keeper, trace: &Context, ledger: &Ledger) -> Word {
         match self.parts.queue.start(&keeper.lease()).await {
             Ok(()) => {}
             Err(Error::Fenced) => return Word::Nothing,
@@ -104,7 +151,7 @@ impl Attempt {
                 Stop::Lost => Word::Nothing,
             },
             () = self.give_up.cancelled() => Word::Abandon(Abandon::Return),
-            solved = tokio::time::timeout(timeout, self.solve(job)) => {
+            solved = tokio::time::timeout(timeout, self.solve(job, trace, ledger)) => {
                 solved.unwrap_or_else(|_late| {
                     let message = format!("it took longer than {} s", timeout.as_secs());
                     retry(job, Failure { code: "job_timeout".to_owned(), message, retryable: true }, Duration::ZERO)
@@ -113,15 +160,21 @@ impl Attempt {
         }
     }
 
-    async fn solve(&self, job: &Job) -> Word {
+    async fn solve(&self, job: &Job, trace: &Context, ledger: &Ledger) -> Word {
         let inputs = match self.inputs(job).await {
             Ok(inputs) => inputs,
             Err(word) => return word,
         };
         let bounds = self.parts.bounds;
         loop {
-            match self.parts.gateway.solve(job, &inputs, bounds.job_timeout, bounds.answer_bytes_max).await {
-                Ok(answer) => return self.keep(job, answer).await,
+            let (gateway, begin) = (&self.parts.gateway, Instant::now());
+            match gateway.solve(job, &inputs, bounds.job_timeout, bounds.answer_bytes_max, trace).await {
+                Ok(answer) => {
+                    let _ = ledger.gateway.set(begin.elapsed());
+                    let told = answer.receipt.as_ref().and_then(|receipt| serde_json::from_str(receipt.get()).ok());
+                    let _ = told.map(|told| ledger.told.set(told));
+                    return self.keep(job, answer, ledger).await;
+                }
                 Err(refusal) => match verdict::of(refusal) {
                     Verdict::Wait(wait) => tokio::time::sleep(wait + jittered(wait / 4)).await,
                     Verdict::Retry { failure, at_least } => return retry(job, failure, at_least),
@@ -133,12 +186,13 @@ impl Attempt {
     }
 
     /// Stores the answer; what the row will say of it.
-    async fn keep(&self, job: &Job, answer: Answer) -> Word {
+    async fn keep(&self, job: &Job, answer: Answer, ledger: &Ledger) -> Word {
         let solved = Solved { outputs: &answer.outputs, warnings: &answer.warnings };
         let content = match serde_json::to_vec(&solved) {
             Ok(content) => Bytes::from(content),
             Err(error) => return undone(&error),
         };
+        let _ = ledger.result_bytes.set(content.len());
         let digest = Digest::of(&content).to_string();
         match self.parts.artifacts.put(&job.scope.app, job.id, OUTPUTS, "application/json", content).await {
             Ok(artifact) => {
@@ -199,6 +253,68 @@ impl Attempt {
             }
         }
     }
+}
+
+// === impl Trace ===
+
+impl Trace {
+    /// The wait in the queue is over, and the attempt begins.
+    fn begin(tracer: &Tracer, job: &Job) -> Self {
+        let since_1970 = Duration::try_from(job.due_at.as_duration()).unwrap_or_default();
+        let due = SystemTime::UNIX_EPOCH.checked_add(since_1970).unwrap_or(SystemTime::UNIX_EPOCH);
+        let caller = job.traceparent.as_deref().and_then(|parent| Context::kept(parent, job.tracestate.as_deref()));
+        let mut step = tracer.step(caller);
+        let mut wait = tracer.span("queue wait", Kind::Internal, &step);
+        wait.since(due);
+        wait.set("app_id", job.scope.app.as_str());
+        wait.set("job_id", job.id.to_string());
+        if wait.step().is_some() {
+            // The attempt comes of the wait.
+            step = step.next();
+        }
+        let waited = SystemTime::now().duration_since(due).unwrap_or_default();
+        Self { span: tracer.span("worker attempt", Kind::Consumer, &step), step, waited }
+    }
+
+    fn end(&mut self, job: &Job, state: &str, code: &str) {
+        let span = &mut self.span;
+        if span.step().is_none() {
+            return;
+        }
+        span.set("app_id", job.scope.app.as_str());
+        span.set("tenant", job.scope.tenant.as_str());
+        span.set("job_id", job.id.to_string());
+        span.set("definition", job.definition.as_str());
+        span.set("version", job.version.as_str());
+        span.set("attempt", u64::from(job.attempts));
+        span.set("state", state);
+        span.set("code", code);
+        if code != "ok" {
+            span.fail(code.to_owned());
+        }
+    }
+}
+
+// === impl Word ===
+
+impl Word {
+    /// The word for what came of the attempt, as in docs/errors.md.
+    fn code(&self) -> String {
+        match self {
+            Self::Complete(Outcome::Succeeded(_)) => "ok".to_owned(),
+            Self::Complete(Outcome::Cancelled) => "cancelled".to_owned(),
+            Self::Complete(Outcome::Failed(failure))
+            | Self::Abandon(Abandon::Retry { failure, .. })
+            | Self::Bury(failure) => failure.code.clone(),
+            Self::Abandon(Abandon::Return) => "returned".to_owned(),
+            Self::Nothing => "lost".to_owned(),
+        }
+    }
+}
+
+/// To the microsecond.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// A failure of the stores, before or after the solve: it is tried again soon.

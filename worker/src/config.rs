@@ -57,4 +57,8 @@ pub struct Config {
     /// Where /livez, /readyz and /metrics are answered.
     #[arg(long, env = "WORKER_LISTEN", default_value = "127.0.0.1:3002")]
     pub listen: SocketAddr,
+    #[command(flatten)]
+    pub log: logs::Flags,
+    #[command(flatten)]
+    pub trace: trace::Flags,
 }

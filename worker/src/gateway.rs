@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
 use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
 use jobs::Job;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use trace::Context;
 
 /// The most bytes of a problem document that are read.
 const PROBLEM_BYTES_MAX: usize = 1 << 20;
@@ -110,7 +111,7 @@ impl Gateway {
         Ok(Self { client, base: base.trim_end_matches('/').to_owned(), key: key.into() })
     }
 
-    /// Solves a job's inputs. To be dropped when the time is over: the gateway then finishes for itself.
+    /// Solves a job's inputs, caused by what `trace` says. To be dropped when the time is over: the gateway then finishes for itself.
     ///
     /// # Errors
     /// What the gateway refuses, or that it cannot be asked.
@@ -120,6 +121,7 @@ impl Gateway {
         inputs: &RawValue,
         timeout: Duration,
         bytes_max: usize,
+        trace: &Context,
     ) -> Result<Answer, Refusal> {
         let Job { definition, version, scope, .. } = job;
         let body = Body { app_id: scope.app.as_str(), definition, version, inputs };
@@ -127,11 +129,11 @@ impl Gateway {
         let url = format!("{}/gh/{definition}:{version}/solve?lane=batch", self.base);
         let mut request = self.client.post(url).body(body).header("content-type", "application/json");
         request = request.header("x-tenant-id", scope.tenant.as_str()).header("x-app-id", scope.app.as_str());
-        request = request.header("x-request-id", format!("{}.{}", job.id, job.attempts));
+        request = request.header("x-request-id", request_id(job));
         request = request.header("x-timeout-sec", timeout.as_secs().max(1));
-        if let Some(traceparent) = &job.traceparent {
-            request = request.header("traceparent", traceparent);
-        }
+        let mut headers = HeaderMap::with_capacity(2);
+        trace.write(&mut headers);
+        request = request.headers(headers);
         if !self.key.is_empty() {
             request = request.bearer_auth(&self.key);
         }
@@ -170,6 +172,11 @@ impl Gateway {
         let asked = self.client.get(format!("{}/livez", self.base)).timeout(CONNECT_TIMEOUT).send().await;
         asked.is_ok_and(|answer| answer.status().is_success())
     }
+}
+
+/// What the gateway calls the request of an attempt in its log.
+pub fn request_id(job: &Job) -> String {
+    format!("{}.{}", job.id, job.attempts)
 }
 
 async fn read(mut answer: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, Refusal> {

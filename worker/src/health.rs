@@ -12,8 +12,8 @@ use http::{StatusCode, header};
 use jobs::{AppId, State as JobState};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::Parts;
 use crate::gateway::Promises;
+use crate::{Parts, level};
 
 /// From a hit in the cache to the longest job.
 const BUCKETS: [f64; 12] = [0.05, 0.2, 0.5, 1.0, 5.0, 15.0, 60.0, 180.0, 300.0, 600.0, 1800.0, 3600.0];
@@ -115,8 +115,16 @@ impl Metrics {
             let Ok(stats) = parts.queue.stats(app).await else { continue };
             metrics::with_local_recorder(&*self.recorder, || gauges(app.as_str(), &stats));
         }
+        metrics::with_local_recorder(&*self.recorder, || spans(parts.tracer.counts()));
         self.handle.run_upkeep();
         self.handle.render()
+    }
+}
+
+/// What became of spans that were kept.
+fn spans(trace::Counts { sent, dropped, failed }: trace::Counts) {
+    for (outcome, count) in [("sent", sent), ("dropped", dropped), ("failed", failed)] {
+        metrics::counter!("appserver_spans_total", "outcome" => outcome).absolute(count);
     }
 }
 
@@ -137,6 +145,7 @@ pub fn router(parts: Parts, metrics: Metrics) -> Router {
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
+        .merge(level::router())
         .with_state((parts, metrics))
 }
 

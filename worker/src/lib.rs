@@ -12,6 +12,7 @@ pub mod config;
 pub mod gateway;
 pub mod health;
 pub mod lease;
+pub mod level;
 mod upkeep;
 pub mod verdict;
 
@@ -39,6 +40,7 @@ pub struct Parts {
     pub apps: Vec<AppId>,
     /// Who it is, for the rows.
     pub name: String,
+    pub tracer: trace::Tracer,
     pub bounds: Bounds,
 }
 

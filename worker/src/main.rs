@@ -1,5 +1,6 @@
 //! The `appserver-worker` command: what it is told becomes a worker that works until it is told to stop.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use worker::config::Config;
 use worker::gateway::Gateway;
 use worker::health::{self, Metrics};
-use worker::{Bounds, Parts};
+use worker::{Bounds, Parts, level};
 
 /// A lease is granted for so many renewals: two may fail before a third of it is left.
 const RENEWALS: u32 = 4;
@@ -23,7 +24,7 @@ const GRACE_LEAST: Duration = Duration::from_hours(1);
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = Config::parse();
-    log();
+    let _flushed = logs::Flushed;
     match run(config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -34,6 +35,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
+    logs::start(config.log.filter.clone(), config.log.format)?;
+    let (tracer, exporter) = trace::start(config.trace.settings("appserver-worker")?)?;
     let opened = jobs::open(&config.database_url).await.context("DATABASE_URL cannot be used")?;
     let apps: Vec<AppId> =
         config.app_id.iter().map(|app| AppId::new(app)).collect::<Result<_, _>>().context("APP_ID names no app")?;
@@ -51,6 +54,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         gateway: Gateway::new(&config.gateway, &config.key).map_err(anyhow::Error::msg)?,
         apps,
         name: format!("worker-{}", uuid::Uuid::now_v7()),
+        tracer,
         bounds: Bounds {
             lease: renew_every * RENEWALS,
             renew_every,
@@ -71,8 +75,19 @@ async fn run(config: Config) -> anyhow::Result<()> {
     tokio::spawn(stopped(stop.clone()));
     // Health is answered until the last job is done with.
     let router = health::router(parts.clone(), metrics.clone());
-    let answering = tokio::spawn(async move { axum::serve(listener, router).await });
+    let answering =
+        tokio::spawn(
+            async move { axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await },
+        );
+    tokio::spawn(level::keep());
+    // The last spans are told after the last job.
+    let worked = CancellationToken::new();
+    let export = exporter.map(|exporter| tokio::spawn(exporter.run(worked.clone().cancelled_owned())));
     worker::run(parts, metrics, stop).await;
+    worked.cancel();
+    if let Some(export) = export {
+        export.await?;
+    }
     answering.abort();
     Ok(())
 }
@@ -90,14 +105,6 @@ fn check_queue(config: &Config, apps: &[AppId]) -> anyhow::Result<()> {
         }
         Some(_) | None => Ok(()),
     }
-}
-
-/// One JSON line an event, as the gateway writes them.
-fn log() {
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .from_env_lossy();
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
 async fn stopped(stop: CancellationToken) {

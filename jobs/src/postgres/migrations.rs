@@ -10,7 +10,10 @@ use super::Settings;
 use crate::migrate::{Applied, Migration, missing};
 use crate::{AppId, Error, Tenant, Tenants};
 
-const STEPS: &[Migration] = &[Migration { version: 1, name: "jobs", sql: include_str!("0001_jobs.sql") }];
+const STEPS: &[Migration] = &[
+    Migration { version: 1, name: "jobs", sql: include_str!("0001_jobs.sql") },
+    Migration { version: 2, name: "tracestate", sql: include_str!("0002_tracestate.sql") },
+];
 
 /// Held while the schema is changed. Any number that no other program uses.
 const LOCK: i64 = 0x6a6f_6273;

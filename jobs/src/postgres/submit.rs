@@ -7,8 +7,8 @@ use crate::{Error, Inputs, NewJob, Scope, Submitted};
 pub(super) async fn submit(db: &Postgres, scope: &Scope, new: NewJob) -> Result<Submitted, Error> {
     const SQL: &str = concat!(
         "WITH made AS (INSERT INTO job (tenant_id, app_id, id, definition, version, digest, inputs, inputs_artifact, state, \
-         attempts_max, created_at, due_at, traceparent, idempotency_key, request_digest, seq) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, now_us(), now_us(), $10, $11, $12, 1) \
+         attempts_max, created_at, due_at, traceparent, idempotency_key, request_digest, seq, tracestate) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, now_us(), now_us(), $10, $11, $12, 1, $18) \
          ON CONFLICT (tenant_id, app_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING *), \
          told AS (INSERT INTO job_event (tenant_id, app_id, job_id, seq, at, kind, state, attempt) \
          SELECT tenant_id, app_id, id, 1, created_at, 'submitted', state, 0 FROM made), \
@@ -43,6 +43,7 @@ pub(super) async fn submit(db: &Postgres, scope: &Scope, new: NewJob) -> Result<
         .bind(artifact.map(|artifact| row::length(artifact.bytes)))
         .bind(artifact.map(|artifact| &artifact.media_type))
         .bind(db.outbox)
+        .bind(&new.tracestate)
         .fetch_optional(tx.connection())
         .await?;
     let Some(made) = made else { return earlier(tx, scope, &new).await };

@@ -5,7 +5,10 @@ use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 use crate::Error;
 use crate::migrate::{Applied, Migration, missing};
 
-const STEPS: &[Migration] = &[Migration { version: 1, name: "jobs", sql: include_str!("0001_jobs.sql") }];
+const STEPS: &[Migration] = &[
+    Migration { version: 1, name: "jobs", sql: include_str!("0001_jobs.sql") },
+    Migration { version: 2, name: "tracestate", sql: include_str!("0002_tracestate.sql") },
+];
 
 /// Applies what is missing, in one transaction.
 pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), Error> {

@@ -24,8 +24,8 @@ pub(super) async fn submit(db: &Sqlite, scope: &Scope, new: NewJob) -> Result<Su
     let at = now();
     sqlx::query(
         "INSERT INTO job (tenant_id, app_id, id, definition, version, digest, inputs, inputs_artifact, state, attempts_max, \
-         created_at, due_at, traceparent, idempotency_key, request_digest, seq) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, $10, $10, $11, $12, $13, 1)",
+         created_at, due_at, traceparent, idempotency_key, request_digest, seq, tracestate) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, $10, $10, $11, $12, $13, 1, $14)",
     )
     .bind(scope.tenant.as_str())
     .bind(scope.app.as_str())
@@ -40,6 +40,7 @@ pub(super) async fn submit(db: &Sqlite, scope: &Scope, new: NewJob) -> Result<Su
     .bind(&new.traceparent)
     .bind(new.idempotency.as_ref().map(|idempotency| &idempotency.key))
     .bind(new.idempotency.as_ref().map(|idempotency| &idempotency.request_digest))
+    .bind(&new.tracestate)
     .execute(&mut *tx)
     .await?;
     if let Inputs::Artifact(artifact) = &new.inputs {

@@ -66,6 +66,7 @@ pub(crate) fn new_job() -> NewJob {
         idempotency: None,
         attempts_max: 3,
         traceparent: None,
+        tracestate: None,
     }
 }
 

@@ -56,6 +56,10 @@ pub(super) async fn handle(
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let number = shared.log.arrive(parts.method.as_str(), &path, parts.uri.query(), shared.requests.now());
+    let header = |name: &str| parts.headers.get(name).and_then(|value| Some(value.to_str().ok()?.to_owned()));
+    shared.log.note(number, |entry| {
+        (entry.traceparent, entry.tracestate) = (header("traceparent"), header("tracestate"));
+    });
     let mut waiting = Waiting { shared, cut, number, answered: false };
     let struck = shared.plan.request(&path);
     if !struck.kinds().is_empty() {

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use trace::Tracer;
 use worker::gateway::Gateway;
 use worker::health::Metrics;
 
@@ -27,6 +28,13 @@ const TENANT: &str = "dev";
 const DATABASE: &str = "jobs.sqlite";
 const TOKEN_SEC: u64 = 12 * 3600;
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// What their spans are kept by.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tracers {
+    pub(super) api: Tracer,
+    pub(super) worker: Tracer,
+}
 
 /// Both, while they run.
 #[derive(Debug)]
@@ -47,6 +55,7 @@ impl Jobs {
         gateway: SocketAddr,
         registry: &Registry,
         stop: CancellationToken,
+        tracers: Tracers,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("appserver-dev-").tempdir()?;
         let store = Arc::new(Sqlite::open(&folder.path().join(DATABASE)).await?);
@@ -73,6 +82,7 @@ impl Jobs {
             bounds: Bounds::default(),
             only: None,
             public_url,
+            tracer: tracers.api,
         };
         let work = worker::Parts {
             queue: Arc::clone(&store) as Arc<dyn Queue>,
@@ -81,6 +91,7 @@ impl Jobs {
             gateway: Gateway::new(&base, "").map_err(anyhow::Error::msg)?,
             apps,
             name: "dev".to_owned(),
+            tracer: tracers.worker,
             bounds: worker::Bounds { drain: DRAIN, ..worker::Bounds::default() },
         };
         let served = tokio::spawn(api::serve(listener, api::router(parts), stop.clone(), DRAIN));

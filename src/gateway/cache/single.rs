@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt as _};
+use trace::Place;
 use tracing::Instrument as _;
 
 use super::apps::Terms;
@@ -53,6 +54,8 @@ struct Flight {
     sent: AtomicBool,
     /// The latest moment by which a caller that came wants the answer.
     wanted_until: Mutex<tokio::time::Instant>,
+    /// Where the caller that led it stands; the solve is made below it.
+    led_from: Place,
     outcome: watch::Sender<Option<Outcome>>,
 }
 
@@ -123,7 +126,7 @@ impl Flights {
     {
         let forced = (!terms.reads).then(|| self.forced.fetch_add(1, Ordering::Relaxed));
         let key = FlightKey { key: terms.key, lane: terms.lane, forced };
-        let begin = |id| Arc::new(Flight::new(key.clone(), id, by));
+        let begin = |id| Arc::new(Flight::new(key.clone(), id, by, solve.ticket().place()));
         let (flight, leads) = match self.table().join(&key, begin) {
             Joined::Lead(_, flight) => (flight, true),
             Joined::Follow(_, flight) => (flight, false),
@@ -170,10 +173,10 @@ impl Flights {
 // === impl Flight ===
 
 impl Flight {
-    fn new(key: FlightKey, id: Id, by: tokio::time::Instant) -> Self {
+    fn new(key: FlightKey, id: Id, by: tokio::time::Instant, led_from: Place) -> Self {
         let (outcome, _) = watch::channel(None);
         let (given_up, sent) = (CancellationToken::new(), AtomicBool::new(false));
-        Self { key, id, given_up, sent, wanted_until: Mutex::new(by), outcome }
+        Self { key, id, given_up, sent, wanted_until: Mutex::new(by), led_from, outcome }
     }
 }
 
@@ -187,6 +190,11 @@ impl Waiter {
         let outcome = self.outcome.wait_for(Option::is_some).await;
         // The flight is held, and with it the sender.
         outcome.ok().and_then(|outcome| outcome.clone()).unwrap_or(Err(Error::Internal))
+    }
+
+    /// Where the caller that led the flight stands in its trace.
+    pub(super) fn led_from(&self) -> Place {
+        self.flight.led_from
     }
 
     /// Whether a node works on it, or has.

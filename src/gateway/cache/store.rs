@@ -219,6 +219,7 @@ mod tests {
             rhino: None,
             timings: Timings::default(),
             trees: None,
+            solved_in: None,
         }
     }
 

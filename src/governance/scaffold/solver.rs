@@ -90,7 +90,7 @@ impl Solver {
         })?;
         let body = Prepared::of(contract).request(&inputs.values, Source::Algo).map_err(|error| error.to_string())?;
         let begin = Instant::now();
-        let solved = tokio::time::timeout(PATIENCE, self.client.solve(body, ANSWER_BYTES)).await;
+        let solved = tokio::time::timeout(PATIENCE, self.client.solve(body, ANSWER_BYTES, None)).await;
         let Ok(reply) = solved else { return Err(format!("no answer within {} s", PATIENCE.as_secs())) };
         let reply = reply.map_err(|failure| failure.to_string())?;
         let reply =

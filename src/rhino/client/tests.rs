@@ -87,7 +87,7 @@ async fn play(mut socket: TcpStream, script: &[Then]) {
 
 async fn failure(script: &'static [Then], limit: usize) -> Failure {
     let peer = Peer::start(1, script).await;
-    let failure = peer.client().solve(Bytes::from_static(b"{}"), limit).await.unwrap_err();
+    let failure = peer.client().solve(Bytes::from_static(b"{}"), limit, None).await.unwrap_err();
     peer.task.await.unwrap();
     failure
 }
@@ -98,7 +98,7 @@ async fn a_request_carries_the_key_the_path_and_the_body_and_nothing_is_asked_tw
     let peer = Peer::start(1, &[Then::Write(FAILED), Then::Close]).await;
     let mut options = options(peer.url.clone());
     options.url.set_path("/compute");
-    let reply = Client::new(options).unwrap().solve(Bytes::from_static(b"{\"a\":1}"), 10).await.unwrap();
+    let reply = Client::new(options).unwrap().solve(Bytes::from_static(b"{\"a\":1}"), 10, None).await.unwrap();
     assert_eq!((reply.status, reply.content_type.as_deref(), &reply.body[..]), (500, Some("a/b"), &b"no"[..]));
     let requests = peer.task.await.unwrap();
     let [request] = &requests[..] else { panic!("{requests:?}") };

@@ -228,6 +228,7 @@ async fn given(hops: bool) -> f64 {
     };
     let parts = gateway::Parts {
         metrics: appserver::telemetry::metrics::Metrics::default(),
+        tracer: trace::Tracer::default(),
         outcomes: gateway::outcomes::Outcomes::default(),
         slos: gateway::slo::Slos::default(),
         registry,
@@ -251,6 +252,7 @@ async fn given(hops: bool) -> f64 {
             rhino: None,
             timings: gateway::stage::Timings::default(),
             trees: Some(to_raw_value(&json!([])).unwrap().into()),
+            solved_in: None,
         })
     });
     let size = |name: &str| tree(name, "System.Double", &json!(30.0));

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{alerts, folder, panels, paragraphs, text, tool};
 use crate::auth::publish;
-use crate::jobs::processes::{Program, beside, free};
+use crate::jobs::deployment::{Program, beside, free};
 use crate::support::{KEY, WORKER_KEY, copy, repository, set_rates, tenants};
 
 /// Everything that runs.

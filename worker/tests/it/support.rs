@@ -77,6 +77,7 @@ impl Bench {
             idempotency: None,
             attempts_max: 50,
             traceparent: None,
+            tracestate: None,
         };
         let Submitted::Created(job) = self.store.submit(&self.scope, new).await.unwrap() else { panic!("not new") };
         job.id

@@ -22,13 +22,17 @@ on_each_database!(
 );
 
 async fn a_job_reads_back_as_it_was_submitted(db: &Db) {
-    let new = NewJob { traceparent: Some("00-aa-bb-01".to_owned()), ..keyed("k", "d") };
+    let new =
+        NewJob { traceparent: Some("00-aa-bb-01".to_owned()), tracestate: Some("a=1".to_owned()), ..keyed("k", "d") };
     let Submitted::Created(made) = db.store.submit(&ann(), new.clone()).await.unwrap() else { panic!("not made") };
     let job = db.store.get(&ann(), new.id).await.unwrap().unwrap();
     assert_eq!(serde_json::to_string(&job).unwrap(), serde_json::to_string(&made).unwrap());
     assert_eq!((job.id, job.state, job.attempts, job.attempts_max), (new.id, State::Queued, 0, 3));
     assert_eq!((job.scope, job.definition.as_str(), job.version.as_str()), (ann(), "sitefit", "1.1.0"));
-    assert_eq!((job.traceparent, job.idempotency_key), (new.traceparent, Some("k".to_owned())));
+    assert_eq!(
+        (job.traceparent, job.tracestate, job.idempotency_key),
+        (new.traceparent, new.tracestate, Some("k".to_owned()))
+    );
     let Inputs::Inline(json) = job.inputs else { panic!("not inline") };
     assert_eq!(json.get(), r#"{"site_width":40.10000000000000001}"#, "byte by byte");
 }

@@ -170,6 +170,7 @@ async fn a10_what_looks_like_sql_is_text() {
             version: payload.to_owned(),
             digest: payload.to_owned(),
             traceparent: Some(payload.to_owned()),
+            tracestate: Some(payload.to_owned()),
             ..keyed(payload, payload)
         };
         let id = new.id;
