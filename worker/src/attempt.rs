@@ -304,6 +304,7 @@ impl Word {
             Self::Complete(Outcome::Succeeded(_)) => "ok".to_owned(),
             Self::Complete(Outcome::Cancelled) => "cancelled".to_owned(),
             Self::Complete(Outcome::Failed(failure))
+            | Self::Fail { failure, .. }
             | Self::Abandon(Abandon::Retry { failure, .. })
             | Self::Bury(failure) => failure.code.clone(),
             Self::Abandon(Abandon::Return) => "returned".to_owned(),
