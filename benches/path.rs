@@ -102,6 +102,8 @@ fn in_memory(cache: Option<Cache>, access: Access, recorder: Option<Recorder>) -
     let (nodes, _driver) = Nodes::new(Options::default()).expect("no nodes, nothing to go wrong");
     let (registry, seats) = (Registry::open(root.path()).expect("the samples are right"), Seats::new());
     gateway::seats::apply(&seats, &registry.current());
+    let slos = gateway::slo::Slos::default();
+    slos.apply(&registry.current());
     let parts = Parts {
         metrics: appserver::telemetry::metrics::Metrics::default(),
         tracer: trace::Tracer::default(),
@@ -112,6 +114,7 @@ fn in_memory(cache: Option<Cache>, access: Access, recorder: Option<Recorder>) -
         flood: Guard::new(1_000_000, 1_000_000, Vec::new()),
         buckets: Buckets::default(),
         outcomes: Outcomes::default(),
+        slos,
         uri_bytes_max: 4096,
         body: Bounds::new(1 << 20, 1 << 30, Duration::from_secs(5), 1024),
         interpreter: None,

@@ -60,7 +60,7 @@ impl Admin {
 
     /// The registry and the nodes as of now.
     pub fn health(&self) -> Health {
-        Health::of(&self.registry, &self.nodes)
+        Health::of(&self.registry, &self.nodes).with_slos(&self.sources.slos)
     }
 
     /// What the cache holds, app by app; none where there is no cache.

@@ -26,10 +26,11 @@ use crate::gateway::dialect::Interpreter;
 use crate::gateway::flood::Guard;
 use crate::gateway::ratelimit::Buckets;
 use crate::gateway::record::{self, Recorder};
+use crate::gateway::slo::Slos;
 use crate::gateway::{self, Parts, forward};
 use crate::nodes::node::Rules;
 use crate::nodes::{Driver, Nodes, Options, budget};
-use crate::registry::{self, Hooks, Registry, Reloader};
+use crate::registry::{self, Hooks, Registry, Reloader, Snapshot};
 use crate::rhino::client::Key;
 use crate::seats::Seats;
 use crate::server::{self, Front, Limits};
@@ -105,10 +106,10 @@ impl App {
         let sources = Sources { seats: Seats::new(), recorder: recorder.clone(), tracer, ..Sources::default() };
         let admin = Admin::new(registry.clone(), nodes.clone(), cache.clone(), sources.clone());
         let operators = operators(&config.admin, &admin, &nodes).await?;
-        let Sources { tracer, outcomes, metrics, seats, buckets, vitals, .. } = sources;
-        gateway::seats::apply(&seats, &registry.current());
+        let Sources { tracer, outcomes, metrics, seats, buckets, vitals, slos, .. } = sources;
+        enforce(&seats, &slos, &registry.current());
         let flood = guard(&config.address)?;
-        let hooks = hooks(&nodes, &seats);
+        let hooks = hooks(&nodes, &seats, &slos);
         let bounds = body_bounds(config);
         let interpreter = faces(config, access.clone(), &registry, &nodes, &bounds);
         let parts = Parts {
@@ -121,6 +122,7 @@ impl App {
             flood: flood.clone(),
             buckets: buckets.clone(),
             outcomes,
+            slos,
             uri_bytes_max: config.server.uri_bytes_max,
             body: bounds,
             interpreter,
@@ -356,13 +358,19 @@ async fn join<R>(task: Option<JoinHandle<R>>) -> bool {
 }
 
 /// What the registry asks of the rest, and tells it, when it changes.
-fn hooks(nodes: &Nodes, seats: &Seats) -> Hooks {
-    let (attested, seats) = (nodes.clone(), seats.clone());
+fn hooks(nodes: &Nodes, seats: &Seats, slos: &Slos) -> Hooks {
+    let (attested, seats, slos) = (nodes.clone(), seats.clone(), slos.clone());
     Hooks {
         ready: Arc::new(move |contract| attested.attestation(contract).is_ready()),
         ready_changed: nodes.changed(),
-        swapping: Arc::new(move |snapshot| gateway::seats::apply(&seats, snapshot)),
+        swapping: Arc::new(move |snapshot| enforce(&seats, &slos, snapshot)),
     }
+}
+
+/// What policies say of seats and promises, in force.
+fn enforce(seats: &Seats, slos: &Slos, snapshot: &Snapshot) {
+    gateway::seats::apply(seats, snapshot);
+    slos.apply(snapshot);
 }
 
 fn registry_options(config: &config::Registry) -> registry::Options {

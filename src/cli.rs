@@ -39,6 +39,7 @@ mod new_version;
 mod node;
 mod schema;
 mod serve;
+mod slo;
 mod top;
 mod watch;
 
@@ -90,6 +91,8 @@ enum Command {
     Alias(alias::Args),
     /// Show which version can be solved on which node, and why not.
     Matrix(matrix::Args),
+    /// Show what each app promises, how much of it was kept, and what is left of its error budget.
+    Slo(slo::Args),
     /// Tell why it does not work here: settings, this computer, and all that they lead to.
     Doctor(doctor::Args),
     /// Watch a running gateway at work: seats, rates, cache, times and failures of each app, and its nodes.
@@ -170,6 +173,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Import(args) => import::run(&args, json, config),
         Command::Alias(args) => alias::run(&args, json),
         Command::Matrix(args) => matrix::run(&args, json),
+        Command::Slo(args) => slo::run(&args, json),
         Command::Doctor(args) => doctor::run(&args, json, config),
         Command::Top(args) => top::run(&args, json),
         Command::Node(args) => node::run(&args, json),

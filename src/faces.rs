@@ -352,7 +352,7 @@ fn reply(content_type: &'static str, body: impl Into<Bytes>) -> Reply {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Reply { response, code: "ok" }
+    Reply { response, code: "ok", fault: None }
 }
 
 fn redirect(to: &str) -> Result<Reply, Error> {

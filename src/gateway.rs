@@ -33,6 +33,7 @@ pub mod rescue;
 pub mod route;
 pub mod seats;
 pub mod shared;
+pub mod slo;
 pub mod stage;
 pub mod validate;
 
@@ -54,6 +55,7 @@ pub struct Parts {
     pub flood: flood::Guard,
     pub buckets: ratelimit::Buckets,
     pub outcomes: outcomes::Outcomes,
+    pub slos: slo::Slos,
     pub body: body::Bounds,
     /// The longest address, path and query together.
     pub uri_bytes_max: usize,
@@ -82,7 +84,7 @@ where
 
     // What decides whether a request may cost that.
     let admit = ServiceBuilder::new()
-        .layer(observe::layer(parts.outcomes, parts.metrics, parts.tracer)) // Request -> Seen: id, span, access line, latency
+        .layer(observe::layer(parts.outcomes, parts.metrics, parts.slos, parts.tracer)) // Request -> Seen: id, spans, access line
         .layer(rescue::layer()) //                          Error -> Reply; nothing above sees an Err
         .layer(flood::layer(parts.flood)) //                Seen -> Seen: no address takes more than its share
         .layer(dialect::layer(parts.interpreter)) //        Seen -> Seen: what other clients send becomes a request of ours

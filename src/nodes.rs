@@ -175,6 +175,9 @@ pub struct NodeView {
     /// How many are held by solves that callers wait for.
     #[serde(default)]
     pub running: u32,
+    /// How often it was taken out of service for failed solves.
+    #[serde(default)]
+    pub ejections: u64,
     /// Hash of everything that it has installed, in the normal form of a contract's requirements.
     pub plugins_hash: Option<String>,
     /// What it offers beyond the least.

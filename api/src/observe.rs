@@ -52,8 +52,8 @@ impl Metrics {
                 ("code", code.to_owned()),
             ];
             metrics::counter!("appserver_api_requests_total", &labels).increment(1);
-            metrics::histogram!("appserver_api_request_seconds", "route" => route.to_owned())
-                .record(took.as_secs_f64());
+            let labels = [("route", route.to_owned()), ("app_id", app_id.to_owned())];
+            metrics::histogram!("appserver_api_request_seconds", &labels).record(took.as_secs_f64());
         });
     }
 }

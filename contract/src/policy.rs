@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::time::Duration;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,74 @@ pub struct Slo {
     pub availability: Option<f64>,
     pub preview_p95_ms: Option<u64>,
     pub batch_p95_ms: Option<u64>,
+    /// The share of jobs that succeed, of those that did not fail by their caller's own fault.
+    pub jobs_success: Option<f64>,
+    /// From the moment a job is queued to its end.
+    pub jobs_p95_ms: Option<u64>,
+}
+
+/// What may be promised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Promise {
+    Availability,
+    PreviewLatency,
+    BatchLatency,
+    JobsSuccess,
+    JobsLatency,
+}
+
+/// One promise in figures: this share of events is good.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Objective {
+    pub promise: Promise,
+    /// Above 0 and below 1.
+    pub share: f64,
+    /// How long a good one may take, where the promise is about time.
+    pub within: Option<Duration>,
+}
+
+/// What a 95th percentile promises: so many are at least as fast.
+const P95: f64 = 0.95;
+
+// === impl Slo ===
+
+impl Slo {
+    /// What is promised, in the order of [`Promise`].
+    pub fn objectives(&self) -> impl Iterator<Item = Objective> {
+        let share = |promise, share: Option<f64>| share.map(|share| Objective { promise, share, within: None });
+        let p95 = |promise, ms: Option<u64>| {
+            ms.map(|ms| Objective { promise, share: P95, within: Some(Duration::from_millis(ms)) })
+        };
+        let all = [
+            share(Promise::Availability, self.availability),
+            p95(Promise::PreviewLatency, self.preview_p95_ms),
+            p95(Promise::BatchLatency, self.batch_p95_ms),
+            share(Promise::JobsSuccess, self.jobs_success),
+            p95(Promise::JobsLatency, self.jobs_p95_ms),
+        ];
+        all.into_iter().flatten()
+    }
+}
+
+// === impl Promise ===
+
+impl Promise {
+    /// The word for it in labels and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Availability => "availability",
+            Self::PreviewLatency => "preview_latency",
+            Self::BatchLatency => "batch_latency",
+            Self::JobsSuccess => "jobs_success",
+            Self::JobsLatency => "jobs_latency",
+        }
+    }
+
+    /// Whether it is about jobs, whose ends the gateway does not see.
+    pub fn is_of_jobs(self) -> bool {
+        matches!(self, Self::JobsSuccess | Self::JobsLatency)
+    }
 }
 
 // === impl Policy ===

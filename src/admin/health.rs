@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::gateway::slo::{self, Slos};
 use crate::nodes::{NodeView, Nodes, Warmth};
 use crate::registry::{App, Registry, Release, State};
 
@@ -55,6 +56,9 @@ pub struct AppHealth {
     pub app_id: String,
     pub aliases: BTreeMap<String, Version>,
     pub versions: Vec<VersionHealth>,
+    /// What the policy promises, and how much of it this gateway has kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slo: Vec<slo::View>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -124,6 +128,16 @@ impl Health {
         health
     }
 
+    /// With what came of the promises.
+    #[must_use]
+    pub fn with_slos(mut self, slos: &Slos) -> Self {
+        let mut views = slos.views();
+        for app in &mut self.apps {
+            app.slo = views.remove(&app.app_id).unwrap_or_default();
+        }
+        self
+    }
+
     /// Whether any version can be solved.
     pub fn serves(&self) -> bool {
         self.versions().any(|version| version.status == Status::Ready)
@@ -158,7 +172,7 @@ impl AppHealth {
         let nodes = &nodes.within(app.policy.as_ref().and_then(|policy| policy.node_pool.as_deref()));
         let aliases = app.aliases(|contract| nodes.attestation(contract).is_ready());
         let versions = app.releases.values().map(|release| VersionHealth::of(release, nodes)).collect();
-        Self { app_id: app.app_id.clone(), aliases, versions }
+        Self { app_id: app.app_id.clone(), aliases, versions, slo: Vec::new() }
     }
 
     fn row(&self, version: &VersionHealth) -> [String; 7] {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a scrape changes nothing and waits for nobody, and what has gone from registry and nodes is gone from it, too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::health::Status;
 use super::{Admin, Health};
 use crate::gateway::cache::{self, Cache};
+use crate::gateway::slo::Slos;
 use crate::nodes::NodeView;
 use crate::nodes::node::State;
 use crate::registry::Registry;
@@ -19,6 +20,8 @@ use crate::telemetry::metrics::{self as names, Scrape};
 use crate::vitals::{self, TaskState};
 
 const STATES: [State; 6] = [State::Unknown, State::Up, State::Asleep, State::Suspect, State::Down, State::Draining];
+/// The pool that every node is in; no label is spelt so.
+const ALL_NODES: &str = "*";
 const STATUSES: [Status; 4] = [Status::Loading, Status::Ready, Status::Degraded, Status::Refused];
 
 /// All of it, in Prometheus' text format.
@@ -34,6 +37,8 @@ pub(super) fn text(admin: &Admin) -> String {
     }
     let health = admin.health();
     health.nodes.iter().for_each(|view| node(&scrape, view));
+    pools(&scrape, &health, &admin.registry);
+    slos(&scrape, &sources.slos);
     versions(&scrape, &health);
     registry(&scrape, &admin.registry);
     let (_refused, shadowed) = sources.buckets.counts();
@@ -102,8 +107,38 @@ fn node(scrape: &Scrape, view: &NodeView) {
         scrape.gauge(&names::NODE_STATE, &[&view.name, state.as_str()], flag(view.state == state));
     }
     let busy = view.slots.saturating_sub(view.free + view.wedged);
+    scrape.counter(&names::NODE_EJECTIONS, &[&view.name], view.ejections);
     for (state, slots) in [("free", view.free), ("busy", busy), ("wedged", view.wedged)] {
         scrape.gauge(&names::NODE_SLOTS, &[&view.name, state], f64::from(slots));
+    }
+}
+
+/// Each pool, so that one without a node that works can be told from one whose nodes are merely busy.
+fn pools(scrape: &Scrape, health: &Health, registry: &Registry) {
+    let snapshot = registry.current();
+    let named = snapshot.apps.values().filter_map(|app| app.policy.as_ref()?.node_pool.as_deref());
+    let labelled = health.nodes.iter().flat_map(|node| node.pools.iter().map(String::as_str));
+    let pools: BTreeSet<&str> = named.chain(labelled).chain([ALL_NODES]).collect();
+    for pool in pools {
+        let within = |node: &&NodeView| pool == ALL_NODES || node.pools.iter().any(|label| label == pool);
+        for state in STATES {
+            let nodes = health.nodes.iter().filter(within).filter(|node| node.state == state).count();
+            scrape.gauge(&names::POOL_NODES, &[pool, state.as_str()], count(nodes));
+        }
+    }
+}
+
+fn slos(scrape: &Scrape, slos: &Slos) {
+    for (app_id, objective, tally) in slos.tallies() {
+        let labels = [app_id.as_str(), objective.promise.as_str()];
+        scrape.gauge(&names::SLO_OBJECTIVE, &labels, objective.share);
+        if let Some(within) = objective.within {
+            scrape.gauge(&names::SLO_WITHIN, &labels, within.as_secs_f64());
+        }
+        if let Some(tally) = tally {
+            scrape.counter(&names::SLO_EVENTS, &labels, tally.events);
+            scrape.counter(&names::SLO_GOOD, &labels, tally.good);
+        }
     }
 }
 

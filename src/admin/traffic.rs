@@ -12,6 +12,7 @@ use crate::gateway::cache::Cache;
 use crate::gateway::outcomes::{Counts, Outcomes};
 use crate::gateway::ratelimit::Buckets;
 use crate::gateway::record::Recorder;
+use crate::gateway::slo::Slos;
 use crate::nodes::Nodes;
 use crate::seats::{Lane, LaneView, Seats};
 use crate::telemetry::metrics::Metrics;
@@ -28,6 +29,7 @@ pub struct Sources {
     pub vitals: Vitals,
     /// The sample of inputs, where one is kept.
     pub recorder: Option<Recorder>,
+    pub slos: Slos,
 }
 
 /// The body of `/admin/traffic`. Counts are since the start.

@@ -91,7 +91,7 @@ pub fn reply(solve: &Solve, served: &Served, conditions: &Conditions, dialect: O
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         insert(&mut response, &headers(server_timing));
-        return Reply { response, code: "not_modified" };
+        return Reply { response, code: "not_modified", fault: None };
     }
     let (contract, answer) = (solve.contract(), &served.answer);
     if let Some(dialect) = dialect {
@@ -170,7 +170,7 @@ pub(super) fn text(body: impl Into<Bytes>, code: &'static str, more: &[(HeaderNa
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     insert(&mut response, more);
-    Reply { response, code }
+    Reply { response, code, fault: None }
 }
 
 fn insert(response: &mut Response, more: &[(HeaderName, String)]) {

@@ -134,6 +134,7 @@ fn authorize(identity: Identity, nodes: &Nodes, routed: Routed) -> Result<Author
     };
     let caller = Caller { tenant: identity.tenant, app_id: app.app_id.as_str().into() };
     note(&routed.ticket().ledger, &caller, lane, release);
+    let _ = app.policy.as_ref().map(|policy| routed.ticket().ledger.slo.set(policy.slo));
     let (Some(contract), Some(policy)) = (release.contract(), &app.policy) else {
         let definition = asked.definition.clone();
         return Err(Error::VersionRefused { definition, version: release.version.to_string() });

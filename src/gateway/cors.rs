@@ -57,7 +57,7 @@ pub fn preflight(http: &Request, snapshot: &Snapshot) -> Option<Reply> {
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, KEPT);
     }
     vary(headers, header::ORIGIN);
-    Some(Reply { response, code: "preflight" })
+    Some(Reply { response, code: "preflight", fault: None })
 }
 
 /// Tells the browser what the ledger says. An answer that depends on the origin says so, or a cache would mix pages up.

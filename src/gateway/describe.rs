@@ -143,7 +143,7 @@ fn reply(authorized: &Authorized, document: Vec<u8>) -> Reply {
         if let Ok(etag) = HeaderValue::from_str(&etag) {
             response.headers_mut().insert(header::ETAG, etag);
         }
-        return Reply { response, code: "not_modified" };
+        return Reply { response, code: "not_modified", fault: None };
     }
     answer::text(document, "ok", &[(header::ETAG, etag), (header::CACHE_CONTROL, "private, no-cache".to_owned())])
 }

@@ -17,11 +17,13 @@ use tracing::Instrument as _;
 
 use super::answer::milliseconds;
 use super::dialect::{Dialect, Reading};
+use super::error::Origin;
 use super::outcomes::Outcomes;
 use super::shared::Shared;
+use super::slo::{Fate, Slos};
 use super::stage::{BoxFuture, Lane, Ledger, Reply, Request, Response, Ticket, Trace};
 use crate::registry::Snapshot;
-use crate::telemetry::metrics::{self, Metrics};
+use crate::telemetry::metrics::{self as names, Metrics};
 
 /// The header that names a request, in both directions.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -42,22 +44,26 @@ pub struct Seen {
 pub fn layer<S>(
     outcomes: Outcomes,
     metrics: Metrics,
+    slos: Slos,
     tracer: Tracer,
 ) -> impl Layer<S, Service = Observe<Shared<S>>> + Clone {
-    layer_fn(move |inner| Observe {
-        inner: Shared::new(inner),
-        outcomes: outcomes.clone(),
-        metrics: metrics.clone(),
-        tracer: tracer.clone(),
-    })
+    let counts = Counts { outcomes, metrics, slos };
+    layer_fn(move |inner| Observe { inner: Shared::new(inner), counts: counts.clone(), tracer: tracer.clone() })
 }
 
 #[derive(Debug, Clone)]
 pub struct Observe<S> {
     inner: S,
+    counts: Counts,
+    tracer: Tracer,
+}
+
+/// Where a request that ended is counted.
+#[derive(Debug, Clone)]
+struct Counts {
     outcomes: Outcomes,
     metrics: Metrics,
-    tracer: Tracer,
+    slos: Slos,
 }
 
 impl<S> Service<Request> for Observe<S>
@@ -79,14 +85,15 @@ where
         let trace = Arc::new(Trace { step: tracer.step(Context::received(http.headers())), tracer });
         let ticket = Ticket { id, arrived: Instant::now(), trace, ledger: Arc::default() };
         let span = tracing::info_span!("request", request_id = &*ticket.id);
-        let line = AccessLine::open(&http, &ticket, self.outcomes.clone(), self.metrics.clone());
+        let line = AccessLine::open(&http, &ticket, self.counts.clone());
         let id = HeaderValue::from_str(&ticket.id).expect("a request id holds header characters only");
         let answer = self.inner.clone().oneshot(Seen { http, ticket, reading: Reading::default() }).instrument(span);
         Box::pin(async move {
             // Bound here so that it lives, and is dropped, with the request: a mere field use would copy the field.
             let mut line = line;
-            let Ok(Reply { mut response, code }) = answer.await;
-            line.outcome = Some((response.status().as_u16(), code));
+            let Ok(Reply { mut response, code, fault }) = answer.await;
+            line.status = response.status().as_u16();
+            line.outcome = Some((code, fault));
             line.response_bytes = response.body().size_hint().exact();
             response.headers_mut().insert(REQUEST_ID, id);
             line.ticket.place().write(response.headers_mut());
@@ -143,35 +150,48 @@ struct AccessLine {
     path: String,
     peer: Option<SocketAddr>,
     ticket: Ticket,
-    metrics: Metrics,
-    outcome: Option<(u16, &'static str)>,
+    counts: Counts,
+    status: u16,
+    /// The code, and whose fault it is; none while there is no answer.
+    outcome: Option<(&'static str, Option<Origin>)>,
     response_bytes: Option<u64>,
-    outcomes: Outcomes,
     span: Span,
 }
 
 // === impl AccessLine ===
 
 impl AccessLine {
-    fn open(http: &Request, ticket: &Ticket, outcomes: Outcomes, metrics: Metrics) -> Self {
-        outcomes.begin();
+    fn open(http: &Request, ticket: &Ticket, counts: Counts) -> Self {
+        counts.outcomes.begin();
         let peer = http.extensions().get::<Peer>().map(|peer| peer.0);
         let path = http.uri().path().chars().take(256).collect();
         let span = ticket.trace.tracer.span("gateway request", Kind::Server, &ticket.trace.step);
         let (method, ticket) = (http.method().clone(), ticket.clone());
-        Self { method, path, peer, ticket, metrics, outcome: None, response_bytes: None, outcomes, span }
+        // 499 is the word of proxies for a caller that left before its answer.
+        Self { method, path, peer, ticket, counts, status: 499, outcome: None, response_bytes: None, span }
     }
 
     /// The outcome, counted.
     fn count(&self, code: &'static str) {
-        self.outcomes.end(code);
-        let Ledger { app_id, lane, .. } = &*self.ticket.ledger;
+        let Counts { outcomes, metrics, slos } = &self.counts;
+        outcomes.end(code);
+        let Ledger { app_id, lane, slo, .. } = &*self.ticket.ledger;
         let app_id = app_id.get().map_or("", String::as_str);
         let lane = lane.get().copied();
         let labels = [app_id, lane.map_or("", Lane::name)];
-        self.metrics.count(&metrics::REQUESTS, &[labels[0], labels[1], code]);
+        metrics.count(&names::REQUESTS, &[labels[0], labels[1], code]);
+        let took = self.ticket.arrived.elapsed();
         if lane.is_some() && matches!(code, "ok" | "not_modified") {
-            self.metrics.took(&metrics::REQUEST_SECONDS, &labels, self.ticket.arrived.elapsed());
+            metrics.took(&names::REQUEST_SECONDS, &labels, took);
+        }
+        if let (Some(lane), Some(slo)) = (lane, slo.get()) {
+            let fate = match self.outcome {
+                Some((_, None)) => Fate::Answered,
+                Some((_, Some(Origin::Client))) => Fate::CallersFault,
+                Some((_, Some(Origin::Gateway | Origin::Node))) => Fate::Failed,
+                None => Fate::CallerGone,
+            };
+            slos.ended(app_id, slo, lane, fate, took);
         }
     }
 
@@ -211,10 +231,9 @@ impl AccessLine {
 
 impl Drop for AccessLine {
     fn drop(&mut self) {
-        // 499 is the word of proxies for a caller that left before its answer.
-        let (status, code) = self.outcome.unwrap_or((499, "client_gone"));
+        let code = self.outcome.map_or("client_gone", |(code, _)| code);
         self.count(code);
-        self.tell(status, code);
+        self.tell(self.status, code);
         let step = &self.ticket.trace.step;
         let ledger = &*self.ticket.ledger;
         // docs/logs.md tells what each means; a test compares the two.
@@ -228,7 +247,7 @@ impl Drop for AccessLine {
             method = self.method.as_str(),
             path = &*self.path,
             peer = self.peer.map(tracing::field::display),
-            status,
+            status = self.status,
             code,
             app_id = ledger.app_id.get(),
             tenant = ledger.tenant.get(),

@@ -110,7 +110,7 @@ fn reply(error: &Error, ticket: &Ticket) -> Reply {
     if let Error::MethodNotAllowed { allowed } = error {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
-    Reply { response, code: meaning.code }
+    Reply { response, code: meaning.code, fault: Some(meaning.origin) }
 }
 
 fn compat_of<'a>(error: &'a Error, problem: Document<'a, ComponentError>) -> Compat<'a> {

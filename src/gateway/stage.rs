@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use contract::digest::Digest;
+use contract::policy::Slo;
 use http::HeaderValue;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 use trace::{Kind, Place, Span, Step, Tracer};
 
 use super::Error;
+use super::error::Origin;
 
 pub use super::authorize::{Authorized, Caller};
 pub use super::body::Received;
@@ -47,6 +49,8 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 pub struct Reply {
     pub response: Response,
     pub code: &'static str,
+    /// Whose fault an error is; none for what went well.
+    pub fault: Option<Origin>,
 }
 
 /// What a node made of a solve, mapped to the contract's names and checked against its schema. It knows no HTTP.
@@ -91,6 +95,8 @@ pub struct Ledger {
     pub definition: OnceLock<String>,
     pub version: OnceLock<String>,
     pub lane: OnceLock<Lane>,
+    /// What the app's policy promises, as this request's snapshot has it.
+    pub slo: OnceLock<Slo>,
     pub node: OnceLock<Arc<str>>,
     /// How a solve came by its answer.
     pub cache: OnceLock<&'static str>,

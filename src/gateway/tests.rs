@@ -55,6 +55,7 @@ pub(super) fn parts() -> Parts {
         flood: flood::Guard::new(100, 100, Vec::new()),
         buckets: ratelimit::Buckets::default(),
         outcomes: outcomes::Outcomes::default(),
+        slos: super::slo::Slos::default(),
         body,
         uri_bytes_max: 4096,
         interpreter: None,

@@ -181,6 +181,7 @@ impl Entry {
             wedged: self.slots.wedged(),
             plugins: installed.map(|installed| installed.set.plugins.clone()),
             running: self.slots.running(),
+            ejections: self.health.ejected(),
             plugins_hash: installed.map(|installed| installed.hash().to_string()),
             features: self.features,
         }

@@ -82,6 +82,19 @@ table! {
          cost in node time, late and failed solves aside."
     );
 
+    SLO_OBJECTIVE = gauge(
+        "appserver_slo_objective",
+        &["app_id", "slo"],
+        "The share of good events that the policy's `slo` promises: availability, preview_latency, batch_latency, jobs_success, jobs_latency."
+    );
+    SLO_WITHIN = gauge("appserver_slo_within_seconds", &["app_id", "slo"], "Seconds within which an event is good, where the promise is about time.");
+    SLO_EVENTS = counter(
+        "appserver_slo_events_total",
+        &["app_id", "slo"],
+        "What a promise is about, counted once when its outcome was known: solves here, jobs at the workers. What failed by its caller's own fault is not in it."
+    );
+    SLO_GOOD = counter("appserver_slo_good_total", &["app_id", "slo"], "Those of them that were as promised, by the threshold that held for each.");
+
     SEATS_LIMIT = gauge("appserver_seats_limit", &["app_id", "lane"], "Seats that the policy gives the lane.");
     SEATS_IN_USE = gauge("appserver_seats_in_use", &["app_id", "lane"], "Seats that are taken.");
     SEATS_TOTAL_LIMIT =
@@ -112,6 +125,13 @@ table! {
     NODE_STATE = gauge("appserver_node_state", &["node", "state"], "1 for the state that the node is in: unknown, up, asleep, suspect, down, draining.");
     NODE_SLOTS =
         gauge("appserver_node_slots", &["node", "state"], "Slots of the node: `free` ones may be taken now, `wedged` ones are held past a deadline, `busy` are the rest.");
+
+    NODE_EJECTIONS = counter("appserver_node_ejections_total", &["node"], "Times that the node was taken out of service for failed solves.");
+    POOL_NODES = gauge(
+        "appserver_pool_nodes",
+        &["pool", "state"],
+        "Nodes with the label, by their state; the pool `*` is all nodes. A pool that a policy names is told where no node has the label, too."
+    );
 
     VERSIONS = gauge("appserver_versions", &["app_id", "status"], "Versions of the app, by status: loading, ready, degraded, refused.");
     VERSION_NOT_READY = gauge(

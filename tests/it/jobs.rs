@@ -1,7 +1,7 @@
 //! Jobs from end to end: the real API and worker over an embedded store, before the real gateway with a stand-in node.
 
 mod canary;
-mod deployment;
+pub(crate) mod deployment;
 mod life;
 mod processes;
 mod stamp;

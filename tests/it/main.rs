@@ -52,6 +52,8 @@ mod logs;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod monitoring;
+#[cfg(test)]
 mod nodes;
 #[cfg(test)]
 mod onboarding;

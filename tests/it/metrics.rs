@@ -64,6 +64,17 @@ async fn a_scrape_tells_what_the_requests_before_it_came_to() {
         ("appserver_seats_asked_total{app_id=\"sitefit\",lane=\"batch\",outcome=\"granted\"}", 1.0),
         ("appserver_node_state{node=\"node-1\",state=\"up\"}", 1.0),
         ("appserver_node_slots{node=\"node-1\",state=\"wedged\"}", 0.0),
+        ("appserver_node_ejections_total{node=\"node-1\"}", 0.0),
+        ("appserver_pool_nodes{pool=\"*\",state=\"up\"}", 1.0),
+        ("appserver_pool_nodes{pool=\"default\",state=\"down\"}", 0.0),
+        // The 422 and the 404 are their callers' own.
+        ("appserver_slo_events_total{app_id=\"sitefit\",slo=\"availability\"}", 3.0),
+        ("appserver_slo_good_total{app_id=\"sitefit\",slo=\"availability\"}", 3.0),
+        ("appserver_slo_events_total{app_id=\"sitefit\",slo=\"batch_latency\"}", 3.0),
+        ("appserver_slo_events_total{app_id=\"sitefit\",slo=\"preview_latency\"}", 0.0),
+        ("appserver_slo_objective{app_id=\"sitefit\",slo=\"availability\"}", 0.995),
+        ("appserver_slo_objective{app_id=\"sitefit\",slo=\"jobs_latency\"}", 0.95),
+        ("appserver_slo_within_seconds{app_id=\"sitefit\",slo=\"jobs_latency\"}", 300.0),
         ("appserver_versions{app_id=\"sitefit\",status=\"ready\"}", 2.0),
         ("appserver_versions{app_id=\"daylight\",status=\"degraded\"}", 1.0),
         ("appserver_registry_stale_seconds", 0.0),
@@ -74,6 +85,41 @@ async fn a_scrape_tells_what_the_requests_before_it_came_to() {
     }
     assert!(value(&text, "process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6), "{text}");
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_platform_fails_spends_the_budget_and_a_new_policy_holds_at_once() {
+    let mut gateway = gateway().await;
+    assert_eq!(gateway.solve("sitefit:1.0.0", &sitefit()).await.status, 200);
+    gateway.nodes.remove(0).stop().await;
+    let other = json!({ "inputs": { "site_width": 31, "site_depth": 41 } });
+    for _ in 0..3 {
+        assert!(gateway.solve("sitefit:1.0.0", &other).await.status >= 502);
+    }
+    assert_eq!(gateway.solve("sitefit:1.0.0", &json!({ "inputs": 1 })).await.status, 400);
+    let text = scrape(&gateway).await;
+    let count =
+        |name: &str| value(&text, &format!("appserver_slo_{name}_total{{app_id=\"sitefit\",slo=\"availability\"}}"));
+    assert_eq!((count("events"), count("good")), (Some(4.0), Some(1.0)), "{text}");
+    let health = gateway.get("/health/registry").await.json();
+    let app = health["apps"].as_array().unwrap().iter().find(|app| app["app_id"] == "sitefit").unwrap();
+    let promised = app["slo"].as_array().unwrap();
+    let counted = &promised[0]["counted"];
+    // Three of four failed, where one of two hundred may: the budget is spent 150 times over.
+    assert!((counted["budget_left"].as_f64().unwrap() + 149.0).abs() < 1e-6, "{counted}");
+    assert!((counted["burn_5m"].as_f64().unwrap() - 150.0).abs() < 1e-6, "{counted}");
+    assert_eq!((&promised[3]["slo"], &promised[3]["counted"]), (&json!("jobs_success"), &serde_json::Value::Null));
+    crate::support::edit_policy(&gateway.root().join("contracts/sitefit"), |policy| {
+        policy["slo"] = json!({ "availability": 0.5 });
+    });
+    gateway.until(|health| health.apps.iter().any(|app| app.app_id == "sitefit" && app.slo.len() == 1)).await;
+    let text = scrape(&gateway).await;
+    assert_eq!(value(&text, "appserver_slo_objective{app_id=\"sitefit\",slo=\"availability\"}"), Some(0.5));
+    assert_eq!(
+        value(&text, "appserver_slo_objective{app_id=\"sitefit\",slo=\"jobs_latency\"}"),
+        None,
+        "promised no more"
+    );
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use contract::Digest;
+use jiff::Timestamp;
 use jobs::artifacts::Error as Unread;
 use jobs::{Abandon, Claimed, Error, Failure, Inputs, Job, Outcome, ResultRef, State};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,11 @@ pub(crate) struct Attempt {
 #[derive(Debug)]
 enum Word {
     Complete(Outcome),
+    /// It would fail the same way again; whether by its caller's own fault.
+    Fail {
+        failure: Failure,
+        callers_fault: bool,
+    },
     Abandon(Abandon),
     Bury(Failure),
     /// The lease is lost, and with it the right to say anything.
@@ -97,6 +103,11 @@ impl Attempt {
         };
         if matches!(said, Err(Error::Fenced)) {
             self.metrics.fenced(job.scope.app.as_str());
+        }
+        if let Ok(Some(state)) = said {
+            let callers_fault = matches!(word, Word::Fail { callers_fault: true, .. });
+            let queued_for = Timestamp::now().duration_since(job.created_at).unsigned_abs();
+            self.metrics.job_ended(job.scope.app.as_str(), state, callers_fault, queued_for);
         }
         self.metrics.ended(job.scope.app.as_str(), state, begin.elapsed());
         trace.end(&job, state, &code);
@@ -167,7 +178,7 @@ impl Attempt {
                 Err(refusal) => match verdict::of(refusal) {
                     Verdict::Wait(wait) => tokio::time::sleep(wait + jittered(wait / 4)).await,
                     Verdict::Retry { failure, at_least } => return retry(job, failure, at_least),
-                    Verdict::Fail(failure) => return Word::Complete(Outcome::Failed(failure)),
+                    Verdict::Fail { failure, callers_fault } => return Word::Fail { failure, callers_fault },
                     Verdict::Bury(failure) => return Word::Bury(failure),
                 },
             }
@@ -220,6 +231,7 @@ impl Attempt {
             }
             let queue = &self.parts.queue;
             let said = match word {
+                Word::Fail { failure, .. } => queue.complete(&lease, Outcome::Failed(failure.clone())).await,
                 Word::Complete(outcome) => queue.complete(&lease, outcome.clone()).await,
                 Word::Abandon(how) => queue.abandon(&lease, how.clone()).await,
                 Word::Bury(why) => queue.dead_letter(&lease, why.clone()).await,
@@ -292,6 +304,7 @@ impl Word {
             Self::Complete(Outcome::Succeeded(_)) => "ok".to_owned(),
             Self::Complete(Outcome::Cancelled) => "cancelled".to_owned(),
             Self::Complete(Outcome::Failed(failure))
+            | Self::Fail { failure, .. }
             | Self::Abandon(Abandon::Retry { failure, .. })
             | Self::Bury(failure) => failure.code.clone(),
             Self::Abandon(Abandon::Return) => "returned".to_owned(),

@@ -1,5 +1,6 @@
 //! The one way to a solve: the gateway, in the batch lane, as the job's tenant.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use trace::Context;
 
 /// The most bytes of a problem document that are read.
 const PROBLEM_BYTES_MAX: usize = 1 << 20;
+/// 500 bytes a version: more than ten thousand of them.
+const HEALTH_BYTES_MAX: usize = 16 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client of the gateway. Cheap to clone.
@@ -39,6 +42,8 @@ pub enum Refusal {
         detail: String,
         retryable: bool,
         retry_after: Option<Duration>,
+        /// Whether the gateway holds the caller to blame.
+        callers_fault: bool,
     },
     /// It was not reached, broke off, or is no gateway.
     Unreachable(String),
@@ -50,6 +55,35 @@ struct Problem {
     code: String,
     detail: String,
     retryable: bool,
+    #[serde(default)]
+    origin: String,
+}
+
+/// What an app's users are promised of its jobs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Promises {
+    pub success: bool,
+    /// How long a good job takes from the queue to its end.
+    pub within: Option<Duration>,
+}
+
+/// The part of `/health/registry` that is about promises.
+#[derive(Debug, Deserialize)]
+struct Health {
+    apps: Vec<App>,
+}
+
+#[derive(Debug, Deserialize)]
+struct App {
+    app_id: String,
+    #[serde(default)]
+    slo: Vec<Promised>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Promised {
+    slo: String,
+    within_ms: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -111,8 +145,26 @@ impl Gateway {
         }
         let bytes = read(answer, PROBLEM_BYTES_MAX).await?;
         let no_problem = |_error| Refusal::Unreachable(format!("{status} without a problem document"));
-        let Problem { code, detail, retryable } = serde_json::from_slice(&bytes).map_err(no_problem)?;
-        Err(Refusal::Problem { code, detail, retryable, retry_after: seconds.map(Duration::from_secs) })
+        let Problem { code, detail, retryable, origin } = serde_json::from_slice(&bytes).map_err(no_problem)?;
+        let (retry_after, callers_fault) = (seconds.map(Duration::from_secs), origin == "client");
+        Err(Refusal::Problem { code, detail, retryable, retry_after, callers_fault })
+    }
+
+    /// What each app's policy promises of its jobs, as the gateway has loaded it.
+    ///
+    /// # Errors
+    /// When the gateway cannot be asked.
+    pub async fn promises(&self) -> Result<BTreeMap<String, Promises>, Refusal> {
+        let url = format!("{}/health/registry?format=json", self.base);
+        let answer = self.client.get(url).timeout(CONNECT_TIMEOUT).send().await.map_err(unreachable)?;
+        let health: Health = serde_json::from_slice(&read(answer, HEALTH_BYTES_MAX).await?).map_err(unreachable)?;
+        let of = |app: App| {
+            let find = |word: &str| app.slo.iter().find(|promised| promised.slo == word);
+            let within = find("jobs_latency").and_then(|promised| promised.within_ms).map(Duration::from_millis);
+            let promises = Promises { success: find("jobs_success").is_some(), within };
+            (app.app_id, promises)
+        };
+        Ok(health.apps.into_iter().map(of).collect())
     }
 
     /// Whether the gateway answers.

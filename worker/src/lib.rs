@@ -118,6 +118,7 @@ pub async fn run(parts: Parts, metrics: Metrics, stop: CancellationToken) {
     let relay =
         parts.broker.clone().map(|broker| AbortOnDropHandle::new(tokio::spawn(async move { broker.relay().await })));
     loops.spawn(upkeep::take_back(Arc::clone(&parts), metrics.clone(), stop.clone()));
+    loops.spawn(upkeep::ask_promises(Arc::clone(&parts), metrics.clone(), stop.clone()));
     loops.spawn(upkeep::tidy(Arc::clone(&parts), metrics, stop.clone()));
     while loops.join_next().await.is_some() {}
     tracker.close();

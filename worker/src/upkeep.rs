@@ -6,6 +6,7 @@
 //! Invariant: a stop ends it between two steps, and a failure ends one turn, never the loop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,9 @@ use crate::verdict::jittered;
 const REAP_MAX: u32 = 100;
 /// The jobs that one statement forgets.
 const RETIRE_MAX: u32 = 500;
+/// How often a gateway is asked for its promises, and how soon again when it did not answer.
+const ASK_EVERY: Duration = Duration::from_mins(1);
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// The statements of one turn: what is left then waits for the next.
 const RETIRE_TURNS_MAX: u32 = 100;
 
@@ -42,6 +46,27 @@ pub(crate) async fn take_back(parts: Arc<Parts>, metrics: Metrics, stop: Cancell
                 metrics.kept_up("failed", 1);
                 tracing::warn!(%error, "leases that lapsed cannot be looked for");
             }
+        }
+    }
+}
+
+/// Asks the gateway what is promised of jobs, now and then, as policies change while it serves.
+pub(crate) async fn ask_promises(parts: Arc<Parts>, metrics: Metrics, stop: CancellationToken) {
+    let mut wait = ASK_AGAIN;
+    while let Some(asked) = stop.run_until_cancelled(parts.gateway.promises()).await {
+        wait = match asked {
+            Ok(promises) => {
+                metrics.promise(&parts.apps, promises);
+                ASK_EVERY
+            }
+            Err(refusal) => {
+                tracing::debug!(?refusal, "the gateway does not say what is promised of jobs");
+                // Longer each time, so that a gateway in trouble is not asked by every worker each second.
+                (wait * 2).min(ASK_EVERY)
+            }
+        };
+        if stop.run_until_cancelled(tokio::time::sleep(jittered(wait))).await.is_none() {
+            return;
         }
     }
 }

@@ -15,8 +15,8 @@ pub enum Verdict {
     Wait(Duration),
     /// The attempt failed in a way that may pass.
     Retry { failure: Failure, at_least: Duration },
-    /// It would fail the same way again.
-    Fail(Failure),
+    /// It would fail the same way again; whether by its caller's own fault.
+    Fail { failure: Failure, callers_fault: bool },
     /// There is nothing that could solve it.
     Bury(Failure),
 }
@@ -49,10 +49,12 @@ pub fn of(refusal: Refusal) -> Verdict {
         Refusal::Problem { code, detail, .. } if OURS.contains(&code.as_str()) => {
             Verdict::Retry { failure: failure(&code, detail, true), at_least: OURS_PAUSE }
         }
-        Refusal::Problem { code, detail, retryable: true, retry_after } => {
+        Refusal::Problem { code, detail, retryable: true, retry_after, .. } => {
             Verdict::Retry { failure: failure(&code, detail, true), at_least: retry_after.unwrap_or_default() }
         }
-        Refusal::Problem { code, detail, retryable: false, .. } => Verdict::Fail(failure(&code, detail, false)),
+        Refusal::Problem { code, detail, retryable: false, callers_fault, .. } => {
+            Verdict::Fail { failure: failure(&code, detail, false), callers_fault }
+        }
         Refusal::Unreachable(why) => {
             tracing::warn!(why, "the gateway cannot be asked");
             let message = "the gateway cannot be reached".to_owned();
@@ -60,7 +62,7 @@ pub fn of(refusal: Refusal) -> Verdict {
         }
         Refusal::TooLarge => {
             let message = "the answer is larger than the worker takes".to_owned();
-            Verdict::Fail(failure("answer_too_large", message, false))
+            Verdict::Fail { failure: failure("answer_too_large", message, false), callers_fault: false }
         }
     }
 }
@@ -84,7 +86,7 @@ mod tests {
 
     fn problem(code: &str, retryable: bool, retry_after: Option<u64>) -> Verdict {
         let retry_after = retry_after.map(Duration::from_secs);
-        of(Refusal::Problem { code: code.into(), detail: "d".into(), retryable, retry_after })
+        of(Refusal::Problem { code: code.into(), detail: "d".into(), retryable, retry_after, callers_fault: false })
     }
 
     #[test]
@@ -98,7 +100,7 @@ mod tests {
     fn what_is_certain_to_fail_again_is_not_tried_again() {
         for code in ["definition_error", "invalid_inputs", "output_mismatch", "answer_too_large", "version_refused"] {
             assert!(
-                matches!(problem(code, false, None), Verdict::Fail(failure) if failure.code == code && !failure.retryable)
+                matches!(problem(code, false, None), Verdict::Fail { failure, .. } if failure.code == code && !failure.retryable)
             );
         }
         assert!(matches!(problem("unknown_version", false, None), Verdict::Bury(_)));

@@ -60,6 +60,14 @@ pub fn load(files: &Files, app_id: &str, version: &Version) -> Result<Contract, 
 /// `policy.json` of a new app: one solve at a time in each lane.
 pub fn policy(app_id: &str) -> String {
     let rates = object([("preview_rps", Some(json!(10).into())), ("batch_jobs_per_min", Some(json!(30).into()))]);
+    // Promises to begin with: without any, nobody is told when the app fails.
+    let slo = object([
+        ("availability", Some(json!(0.99).into())),
+        ("preview_p95_ms", Some(json!(5_000).into())),
+        ("batch_p95_ms", Some(json!(60_000).into())),
+        ("jobs_success", Some(json!(0.99).into())),
+        ("jobs_p95_ms", Some(json!(600_000).into())),
+    ]);
     let policy = object([
         ("app_id", Some(app_id.into())),
         ("allowed_definitions", Some(json!([app_id]).into())),
@@ -68,6 +76,7 @@ pub fn policy(app_id: &str) -> String {
         ("batch_seats", Some(json!(1).into())),
         ("rate_limits", Some(rates)),
         ("manifest_overrides", Some(object([]))),
+        ("slo", Some(slo)),
     ]);
     policy.file()
 }

@@ -230,6 +230,7 @@ async fn given(hops: bool) -> f64 {
         metrics: appserver::telemetry::metrics::Metrics::default(),
         tracer: trace::Tracer::default(),
         outcomes: gateway::outcomes::Outcomes::default(),
+        slos: gateway::slo::Slos::default(),
         registry,
         nodes,
         seats,

@@ -14,10 +14,10 @@ use crate::auth::publish;
 use crate::support::{WORKER_KEY, copy, repository, set_rates, tenants};
 
 /// A process with what it wrote, killed when it is dropped.
-pub(super) struct Program {
-    pub(super) child: Child,
-    pub(super) url: String,
-    pub(super) log: PathBuf,
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) url: String,
+    pub(crate) log: PathBuf,
 }
 
 /// A deployment in a folder.
@@ -42,7 +42,7 @@ impl Program {
         assert!(status.success());
     }
 
-    pub(super) fn exit_code(&mut self) -> Option<i32> {
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
         for _ in 0..1500 {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
@@ -52,11 +52,11 @@ impl Program {
         panic!("it does not end: {}", self.said());
     }
 
-    pub(super) fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    pub(super) async fn until_ready(&mut self, client: &reqwest::Client, path: &str) {
+    pub(crate) async fn until_ready(&mut self, client: &reqwest::Client, path: &str) {
         for _ in 0..1500 {
             if let Ok(answer) = client.get(format!("{}{path}", self.url)).send().await
                 && answer.status().is_success()
@@ -219,12 +219,12 @@ impl Deployment {
 }
 
 /// A program of the workspace: they are built into one folder.
-pub(super) fn beside(program: &str) -> PathBuf {
+pub(crate) fn beside(program: &str) -> PathBuf {
     let found = Path::new(env!("CARGO_BIN_EXE_appserver")).with_file_name(program);
     assert!(found.exists(), "{} is not built: cargo build --workspace", found.display());
     found
 }
 
-pub(super) fn free() -> String {
+pub(crate) fn free() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
