@@ -12,6 +12,7 @@ use appserver::gateway::cache::{self, Cache, LaneBounds};
 use appserver::gateway::flood::Guard;
 use appserver::gateway::outcomes::Outcomes;
 use appserver::gateway::ratelimit::Buckets;
+use appserver::gateway::record::{self, Recorder};
 use appserver::gateway::stage::{Timings, full};
 use appserver::gateway::{self, Answer, Error, Parts, Request, Response, Seated};
 use appserver::nodes::{Nodes, Options};
@@ -95,7 +96,7 @@ fn copy(from: &Path, to: &Path) {
 type Front = BoxCloneSyncService<Request, Response, Infallible>;
 
 /// The whole path with a node that answers `sitefit` at once, and nothing else ever.
-fn in_memory(cache: Option<Cache>, access: Access) -> Front {
+fn in_memory(cache: Option<Cache>, access: Access, recorder: Option<Recorder>) -> Front {
     let root = tempfile::tempdir().expect("a folder");
     registry_with_rates(root.path());
     let (nodes, _driver) = Nodes::new(Options::default()).expect("no nodes, nothing to go wrong");
@@ -115,6 +116,7 @@ fn in_memory(cache: Option<Cache>, access: Access) -> Front {
         body: Bounds::new(1 << 20, 1 << 30, Duration::from_secs(5), 1024),
         interpreter: None,
         cache,
+        recorder,
         timeout_max: Duration::from_mins(1),
     };
     let answer = Answer {
@@ -150,9 +152,11 @@ fn cache() -> Cache {
 
 fn path(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (path, body) = (in_memory(None, Access::Open), body());
-    let (cached, keyed) = (in_memory(Some(cache()), Access::Open), in_memory(None, Access::Keys(None)));
-    let busy = in_memory(None, Access::Open);
+    let (path, body) = (in_memory(None, Access::Open, None), body());
+    let (cached, keyed) = (in_memory(Some(cache()), Access::Open, None), in_memory(None, Access::Keys(None), None));
+    let busy = in_memory(None, Access::Open, None);
+    let sample = Recorder::new(record::Bounds { inputs: 1000, bytes: 1 << 20, bytes_total: 1 << 26 });
+    let recorded = in_memory(Some(cache()), Access::Open, Some(sample));
     let mut group = c.benchmark_group("path in memory");
     let mut case =
         |name: &str, path: &Front, target: &'static str, body: &dyn Fn() -> String, more: &[(&str, &str)]| {
@@ -167,6 +171,8 @@ fn path(c: &mut Criterion) {
     let solve = "/gh/sitefit:1.1.0/solve";
     case("solve", &path, solve, &|| body.clone(), &[]);
     case("hit", &cached, solve, &|| body.clone(), &[]);
+    // The same, counted in a sample of inputs.
+    case("hit, recorded", &recorded, solve, &|| body.clone(), &[]);
     // A flight of its own, which is kept when it has landed.
     case("miss", &cached, solve, &|| body.clone(), &[("cache-control", "no-cache")]);
     case("422", &path, solve, &|| r#"{"inputs":{"site_width":-1}}"#.to_owned(), &[]);

@@ -23,6 +23,7 @@ use crate::registry::events::Event;
 
 pub mod aliases;
 pub mod health;
+pub mod inputs;
 pub mod level;
 pub mod metrics;
 pub mod operate;
@@ -70,6 +71,16 @@ impl Admin {
     /// What became of requests, and who runs and waits.
     pub fn traffic(&self) -> Traffic {
         Traffic::of(&self.sources, &self.nodes, self.cache.as_ref())
+    }
+
+    /// Lets go of what was recorded of versions that the registry does not have any more.
+    pub fn forget(&self) {
+        if let Some(recorder) = &self.sources.recorder {
+            let snapshot = self.registry.current();
+            recorder.retain(|app_id, version| {
+                snapshot.apps.get(app_id).is_some_and(|app| app.releases.contains_key(version))
+            });
+        }
     }
 
     /// The answer, if the request is for one of these endpoints.

@@ -25,6 +25,7 @@ use crate::gateway::cache::{self, Cache, LaneBounds};
 use crate::gateway::dialect::Interpreter;
 use crate::gateway::flood::Guard;
 use crate::gateway::ratelimit::Buckets;
+use crate::gateway::record::{self, Recorder};
 use crate::gateway::{self, Parts, forward};
 use crate::nodes::node::Rules;
 use crate::nodes::{Driver, Nodes, Options, budget};
@@ -100,10 +101,11 @@ impl App {
         let warm = config.warm.enabled.then(warm);
         let cache = config.cache.enabled.then(|| Cache::new(cache_bounds(config)));
         vitals::count_panics();
-        let sources = Sources { seats: Seats::new(), tracer, ..Sources::default() };
+        let recorder = recorder(&config.record);
+        let sources = Sources { seats: Seats::new(), recorder: recorder.clone(), tracer, ..Sources::default() };
         let admin = Admin::new(registry.clone(), nodes.clone(), cache.clone(), sources.clone());
-        let operators = operators(config, &admin, &nodes).await?;
-        let Sources { tracer, outcomes, metrics, seats, buckets, vitals } = sources;
+        let operators = operators(&config.admin, &admin, &nodes).await?;
+        let Sources { tracer, outcomes, metrics, seats, buckets, vitals, .. } = sources;
         gateway::seats::apply(&seats, &registry.current());
         let flood = guard(&config.address)?;
         let hooks = hooks(&nodes, &seats);
@@ -123,6 +125,7 @@ impl App {
             body: bounds,
             interpreter,
             cache: cache.clone(),
+            recorder: recorder.clone(),
             timeout_max: Duration::from_secs(config.solve.timeout_sec_max),
         };
         let forward = forward::service(parts.nodes.clone(), metrics.clone());
@@ -182,8 +185,9 @@ impl App {
         };
         let sweep = {
             let (vitals, end) = (vitals.clone(), end.clone());
-            let (flood, buckets, metrics) = (self.flood, self.buckets, self.metrics);
-            tokio::spawn(async move { vitals.keep("sweep", || sweep(&flood, &buckets, &metrics, &end)).await })
+            let swept =
+                Swept { flood: self.flood, buckets: self.buckets, metrics: self.metrics, admin: self.admin.clone() };
+            tokio::spawn(async move { vitals.keep("sweep", || sweep(&swept, &end)).await })
         };
         let reload = {
             let (vitals, reload) = (vitals.clone(), self.reloader.run(self.hooks, end.clone()));
@@ -248,14 +252,6 @@ impl App {
     }
 }
 
-/// Where operators are answered, and what answers them.
-async fn operators(config: &Config, admin: &Admin, nodes: &Nodes) -> anyhow::Result<Option<(TcpListener, Front)>> {
-    Ok(match config.admin.listen {
-        AdminListen::Off => None,
-        AdminListen::At(address) => Some((bind(address).await?, operate::front(admin.clone(), nodes.clone()))),
-    })
-}
-
 /// Ends changes of the log's filter that were made for a while; nothing in a process that does not log.
 fn keep_level(vitals: &Vitals, registry: &Registry, end: &CancellationToken) -> Option<JoinHandle<Option<()>>> {
     logs::level().map(|level| {
@@ -265,13 +261,24 @@ fn keep_level(vitals: &Vitals, registry: &Registry, end: &CancellationToken) -> 
     })
 }
 
-/// Frees what the limits keep of callers who have been away for long enough, and tells what was refused.
-async fn sweep(flood: &Guard, buckets: &Buckets, metrics: &Metrics, end: &CancellationToken) {
+/// What is tidied now and then.
+struct Swept {
+    flood: Guard,
+    buckets: Buckets,
+    metrics: Metrics,
+    admin: Admin,
+}
+
+/// Frees what the limits keep of callers who have been away for long enough, and what was recorded of versions that are gone; tells
+/// what was refused.
+async fn sweep(swept: &Swept, end: &CancellationToken) {
+    let Swept { flood, buckets, metrics, admin } = swept;
     let mut told = (0, 0);
     while end.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
         flood.sweep();
         buckets.sweep();
         metrics.upkeep();
+        admin.forget();
         let (refused, shadowed) = buckets.counts();
         if (refused, shadowed) != told {
             let (refused, shadowed) = (refused - told.0, shadowed - told.1);
@@ -293,6 +300,30 @@ fn guard(address: &Address) -> anyhow::Result<Guard> {
     };
     let proxies = address.trusted_proxies.iter().map(network).collect::<anyhow::Result<_>>()?;
     Ok(Guard::new(address.requests_per_sec_max, address.burst, proxies))
+}
+
+/// The listener for operators, and what answers there.
+async fn operators(
+    config: &config::Admin,
+    admin: &Admin,
+    nodes: &Nodes,
+) -> anyhow::Result<Option<(TcpListener, Front)>> {
+    Ok(match config.listen {
+        AdminListen::Off => None,
+        AdminListen::At(address) => {
+            Some((bind(address).await?, operate::front(admin.clone(), nodes.clone(), config.key())))
+        }
+    })
+}
+
+/// The sample of inputs, where the operator asked for one.
+fn recorder(config: &config::Record) -> Option<Recorder> {
+    let bounds = record::Bounds {
+        inputs: config.inputs_per_version,
+        bytes: config.bytes_per_version,
+        bytes_total: config.bytes_max,
+    };
+    (bounds.inputs > 0).then(|| Recorder::new(bounds))
 }
 
 fn body_bounds(config: &Config) -> Bounds {

@@ -21,8 +21,10 @@ mod completions;
 mod config_command;
 mod dev;
 mod diff;
+mod doctor;
 mod explain;
 mod findings;
+mod health;
 mod import;
 mod inspect;
 mod job;
@@ -37,6 +39,7 @@ mod new_version;
 mod node;
 mod schema;
 mod serve;
+mod top;
 mod watch;
 
 /// Run Grasshopper definitions as versioned products, in front of Rhino.Compute.
@@ -87,6 +90,10 @@ enum Command {
     Alias(alias::Args),
     /// Show which version can be solved on which node, and why not.
     Matrix(matrix::Args),
+    /// Tell why it does not work here: settings, this computer, and all that they lead to.
+    Doctor(doctor::Args),
+    /// Watch a running gateway at work: seats, rates, cache, times and failures of each app, and its nodes.
+    Top(top::Args),
     /// Show the nodes of a running gateway, drain one, take it back.
     Node(node::Args),
     /// Show or change which log lines a running gateway writes.
@@ -105,6 +112,8 @@ enum Command {
     Job(job::Args),
     /// Bring a job database to this binary's schema, and admit tenants to their apps.
     Migrate(migrate::Args),
+    /// Ask the gateway of this computer whether it is ready: for the health checks of containers.
+    Health(health::Args),
     /// Make a service key, and the entry for tenants.json.
     Key(key::Args),
     /// Print what makes a shell complete this command.
@@ -161,6 +170,8 @@ pub fn run(cli: Cli) -> Exit {
         Command::Import(args) => import::run(&args, json, config),
         Command::Alias(args) => alias::run(&args, json),
         Command::Matrix(args) => matrix::run(&args, json),
+        Command::Doctor(args) => doctor::run(&args, json, config),
+        Command::Top(args) => top::run(&args, json),
         Command::Node(args) => node::run(&args, json),
         Command::LogLevel(args) => log_level::run(&args, json),
         Command::Watch(args) => watch::run(&args, json),
@@ -169,7 +180,8 @@ pub fn run(cli: Cli) -> Exit {
         Command::Load(args) => load::run(&args, json),
         Command::Client(args) => client::run(&args, config),
         Command::Job(args) => job::run(&args, json),
-        Command::Migrate(args) => migrate::run(&args),
+        Command::Migrate(args) => migrate::run(&args, json),
+        Command::Health(args) => health::run(&args, config),
         Command::Key(args) => key::run(&args, json),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

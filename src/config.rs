@@ -8,8 +8,12 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 mod load;
+mod record;
+mod stray;
 
 pub use load::{Environment, Error, Flags, ProcessEnvironment, Secret, Secrets, Settings, Source, load};
+pub use record::Record;
+pub use stray::stray_variables;
 
 /// Less than this the parser's own buffer does not go.
 const HEAD_BYTES_LEAST: usize = 8192;
@@ -26,6 +30,7 @@ pub struct Config {
     pub registry: Registry,
     pub solve: Solve,
     pub cache: Cache,
+    pub record: Record,
     pub probe: Probe,
     pub recovery: Recovery,
     pub retry: Retry,
@@ -177,6 +182,8 @@ pub struct Retry {
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
     pub listen: AdminListen,
+    /// The SHA-256 digest of the key that opens what is the customers'; empty where nothing is opened.
+    pub key_sha256: String,
 }
 
 /// A listener that may be absent.
@@ -410,6 +417,7 @@ impl Config {
         if matches!(self.admin.listen, AdminListen::At(address) if !address.ip().is_loopback()) {
             faults.push("`admin.listen` must be a loopback address: nobody is asked for a key there".to_owned());
         }
+        faults.extend(self.record.check(&self.admin));
         if !self.auth.jwks_url.is_empty() && (self.auth.issuer.is_empty() || self.auth.audience.is_empty()) {
             faults.push(
                 "`auth.jwks_url` needs `auth.issuer` and `auth.audience`: tokens of anybody else are not for us"
@@ -487,6 +495,13 @@ impl From<AdminListen> for String {
             AdminListen::Off => "off".to_owned(),
             AdminListen::At(address) => address.to_string(),
         }
+    }
+}
+
+impl Admin {
+    /// The digest of the key, where there is one.
+    pub fn key(&self) -> Option<contract::Digest> {
+        self.key_sha256.parse().ok()
     }
 }
 

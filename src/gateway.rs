@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use tower::util::BoxCloneSyncService;
+use tower::util::{BoxCloneSyncService, option_layer};
 use tower::{Service, ServiceBuilder};
 use trace::Tracer;
 
@@ -28,6 +28,7 @@ pub mod forward;
 pub mod observe;
 pub mod outcomes;
 pub mod ratelimit;
+pub mod record;
 pub mod rescue;
 pub mod route;
 pub mod seats;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub interpreter: Option<dialect::Interpreter>,
     /// None where every request is solved for itself.
     pub cache: Option<cache::Cache>,
+    /// None where nobody asked for a sample of inputs.
+    pub recorder: Option<record::Recorder>,
     /// The longest that any solve may take, whatever its contract says.
     pub timeout_max: Duration,
 }
@@ -89,6 +92,7 @@ where
         .layer(ratelimit::layer(parts.buckets)) //          Authorized -> Authorized: within the tenant's rate
         .layer(body::layer(parts.body)) //                  Authorized -> Received: size, pace, bytes in flight
         .layer(validate::layer()) //                        Received -> Solve: parsed, checked, canonical, keyed
+        .layer(option_layer(parts.recorder.map(record::layer))) // Solve -> Solve: a sample of inputs, where it is asked for
         .layer(cache::layer(parts.cache, pace)) //          Solve -> Served: kept, joined, or one detached solve for all
         .service(solve);
 

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use appserver::cli::{self, Cli};
-use clap::Parser as _;
 
 /// A request makes some hundred small pieces that live as long as it does, often freed by another thread than made them: with the
 /// system's allocator a hit takes a quarter more processor time, and reading a large registry half as much again.
@@ -11,5 +10,5 @@ use clap::Parser as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::run(Cli::parse()).into()
+    cli::run(program::parsed::<Cli>()).into()
 }

@@ -28,6 +28,7 @@ mod tests;
 mod watcher;
 
 pub use events::Events;
+pub(crate) use look::{on_threads, start_threads};
 pub use reload::{Hooks, Options, Ready, Reloader};
 pub use snapshot::{App, Refused, Release, Snapshot, State, Unknown};
 pub use tenants::{Key, Role, Tenants};

@@ -1,9 +1,9 @@
 //! What the job API is told by flags or by the environment. Secrets come by the environment only.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::Parser;
+use jobs::program::{ArtifactsArgs, JobsArgs};
 
 /// Serve jobs over HTTP, of one app or of all.
 #[derive(Debug, Clone, Parser)]
@@ -24,15 +24,10 @@ pub struct Config {
     /// A service key of the role `worker`.
     #[arg(long, env = "APP_SERVER_KEY", hide_env_values = true, default_value = "")]
     pub key: String,
-    /// Where jobs are kept: `postgres://…` or `sqlite:<file>`.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: String,
-    /// Where artifacts are kept: a folder.
-    #[arg(long, env = "ARTIFACTS_DIR", default_value = "artifacts")]
-    pub artifacts_dir: PathBuf,
-    /// Where artifacts are kept in place of a folder: `https://<account>.blob.core.windows.net/<container>`.
-    #[arg(long, env = "ARTIFACTS_URL")]
-    pub artifacts_url: Option<String>,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
+    #[command(flatten)]
+    pub artifacts: ArtifactsArgs,
     /// 64 hexadecimal digits that sign links to artifacts: the same for every replica.
     #[arg(long, env = "LINK_KEY", hide_env_values = true)]
     pub link_key: Option<String>,

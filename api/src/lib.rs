@@ -25,7 +25,7 @@ use axum::Router;
 use axum::routing::{delete, get, post};
 use identity::Verifier;
 use jobs::artifacts::Artifacts;
-use jobs::{AppId, Queue, Store};
+use jobs::{AppId, Queue, ServiceBus, Store};
 use tokio::sync::Semaphore;
 
 pub use contracts::Contracts;
@@ -39,6 +39,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Asked for its figures only.
     pub queue: Arc<dyn Queue>,
+    /// The broker that tells workers of jobs, where there is one. Asked for its figures only.
+    pub broker: Option<Arc<ServiceBus>>,
     pub artifacts: Artifacts,
     pub contracts: Contracts,
     pub verifier: Verifier,

@@ -6,20 +6,23 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use api::config::Config;
 use api::{Bounds, Contracts, Parts};
-use clap::Parser as _;
 use identity::{Claims, Jwks, Rules, Verifier};
+use jobs::AppId;
 use jobs::artifacts::LinkKey;
-use jobs::{AppId, Artifacts};
+use program::Called;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 const LEEWAY_SEC: u64 = 30;
 const DRAIN: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = Config::parse();
+    let config = match program::called::<Config>() {
+        Called::Run(config) => config,
+        Called::Asked(exit) => return exit,
+    };
     let _flushed = logs::Flushed;
     match run(config).await {
         Ok(true) => ExitCode::SUCCESS,
@@ -39,12 +42,14 @@ async fn run(config: Config) -> anyhow::Result<bool> {
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let parts = parts(config, tracer).await?;
     tracing::info!(address = %listener.local_addr()?, app_id = ?parts.only, "serving jobs");
-    let stop = CancellationToken::new();
-    tokio::spawn(stopped(stop.clone()));
+    // The broker is told of jobs from here, too: where the workers are scaled to none, nobody else would wake them.
+    let relay =
+        parts.broker.clone().map(|broker| AbortOnDropHandle::new(tokio::spawn(async move { broker.relay().await })));
     // The last spans are told after the last answer.
     let served = CancellationToken::new();
     let export = exporter.map(|exporter| tokio::spawn(exporter.run(served.clone().cancelled_owned())));
-    let drained = api::serve(listener, api::router(parts), stop, DRAIN).await;
+    let drained = api::serve(listener, api::router(parts), jobs::program::stopped(), DRAIN).await;
+    drop(relay);
     served.cancel();
     if let Some(export) = export {
         export.await?;
@@ -53,7 +58,11 @@ async fn run(config: Config) -> anyhow::Result<bool> {
 }
 
 async fn parts(config: Config, tracer: trace::Tracer) -> anyhow::Result<Parts> {
-    let opened = jobs::open(&config.database_url).await.context("DATABASE_URL cannot be used")?;
+    let place = config.jobs.place().context("the queue cannot be used")?;
+    let opened = jobs::open(&place).await.context("DATABASE_URL cannot be used")?;
+    if let Some(broker) = &opened.broker {
+        broker.check_relay().await.context("DATABASE_URL cannot be used")?;
+    }
     let keys = Jwks::at(&config.jwks_url, identity::Bounds::default()).map_err(anyhow::Error::msg);
     let rules = Rules {
         issuer: config.issuer,
@@ -64,20 +73,19 @@ async fn parts(config: Config, tracer: trace::Tracer) -> anyhow::Result<Parts> {
     let link_key = match &config.link_key {
         Some(hex) => LinkKey::new(bytes_of(hex).context("LINK_KEY is 64 hexadecimal digits")?),
         // Azure signs links to its own blobs.
-        None if config.artifacts_url.is_some() => LinkKey::random(),
+        None if config.artifacts.artifacts_url.is_some() => LinkKey::random(),
         None => {
             tracing::warn!("LINK_KEY is not set: links to artifacts end with this process, and no replica knows them");
             LinkKey::random()
         }
     };
     let only = config.app_id.as_deref().map(AppId::new).transpose().context("APP_ID names no app")?;
+    config.jobs.queue.check_name(only.as_slice())?;
     Ok(Parts {
         store: opened.store,
         queue: opened.queue,
-        artifacts: match &config.artifacts_url {
-            Some(url) => Artifacts::azure_at(url).context("ARTIFACTS_URL cannot be used")?,
-            None => Artifacts::local(&config.artifacts_dir, link_key, &config.public_url)?,
-        },
+        broker: opened.broker,
+        artifacts: config.artifacts.open(link_key, &config.public_url).context("ARTIFACTS_URL cannot be used")?,
         contracts: Contracts::new(&config.gateway, &config.key).map_err(anyhow::Error::msg)?,
         verifier: Verifier::new(rules, keys.context("JWT_JWKS_URL cannot be used")?),
         bounds: Bounds { attempts_max: config.attempts_max, ..Bounds::default() },
@@ -90,16 +98,4 @@ async fn parts(config: Config, tracer: trace::Tracer) -> anyhow::Result<Parts> {
 fn bytes_of(hex: &str) -> anyhow::Result<[u8; 32]> {
     let digest: contract::Digest = format!("sha256:{hex}").parse().map_err(|_other| anyhow!("it is something else"))?;
     Ok(digest.0)
-}
-
-async fn stopped(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    stop.cancel();
 }

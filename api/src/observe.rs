@@ -249,6 +249,13 @@ pub(crate) async fn metrics(State(api): State<Arc<Api>>) -> Response {
         metrics::with_local_recorder(&api.metrics.recorder, || jobs_gauges(app.as_str(), &stats));
     }
     metrics::with_local_recorder(&api.metrics.recorder, || spans(api.parts.tracer.counts()));
+    if let Some(broker) = &api.parts.broker {
+        metrics::with_local_recorder(&api.metrics.recorder, || {
+            for (what, count) in broker.counts().all() {
+                metrics::counter!("appserver_job_messages_total", "what" => what).absolute(count);
+            }
+        });
+    }
     api.metrics.handle.run_upkeep();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.metrics.handle.render()).into_response()
 }

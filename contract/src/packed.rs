@@ -39,6 +39,11 @@ impl Packed {
         Self { kept, len }
     }
 
+    /// How many bytes there were.
+    pub fn whole_bytes(&self) -> usize {
+        self.len
+    }
+
     /// The bytes as they were. Costs time and memory in proportion.
     ///
     /// # Panics

@@ -33,7 +33,24 @@ pub(crate) struct Bell {
 #[derive(Debug)]
 pub struct Watch {
     rings: broadcast::Receiver<Ring>,
-    of: Ring,
+    of: Of,
+}
+
+/// What is watched.
+#[derive(Debug)]
+enum Of {
+    One(Ring),
+    /// Every app's queue.
+    Queues,
+}
+
+impl Of {
+    fn is(&self, ring: &Ring) -> bool {
+        match self {
+            Self::One(of) => of == ring,
+            Self::Queues => matches!(ring, Ring::Queue(_)),
+        }
+    }
 }
 
 impl Bell {
@@ -47,7 +64,11 @@ impl Bell {
     }
 
     pub(crate) fn watch(&self, of: Ring) -> Watch {
-        Watch { rings: self.rings.subscribe(), of }
+        Watch { rings: self.rings.subscribe(), of: Of::One(of) }
+    }
+
+    pub(crate) fn watch_queues(&self) -> Watch {
+        Watch { rings: self.rings.subscribe(), of: Of::Queues }
     }
 }
 
@@ -57,7 +78,7 @@ impl Watch {
         let heard = async {
             loop {
                 match self.rings.recv().await {
-                    Ok(ring) if ring == self.of => return,
+                    Ok(ring) if self.of.is(&ring) => return,
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => return,
                     // The store is gone; the poll interval keeps a loop of ours from spinning.

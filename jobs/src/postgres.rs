@@ -10,6 +10,7 @@ mod claim;
 mod fit;
 mod listen;
 mod migrations;
+mod named;
 mod submit;
 mod tenant;
 mod upkeep;
@@ -33,6 +34,10 @@ use crate::{
 use tenant::TenantTx;
 
 pub use migrations::{Admin, migrate};
+pub(crate) use named::Named;
+
+/// The name of the schema where nothing else is said.
+pub const SCHEMA: &str = "appserver";
 
 /// How to reach a database.
 #[derive(Debug, Clone)]
@@ -65,6 +70,18 @@ struct Attached {
     failure: Option<Failure>,
     result: Option<String>,
     artifacts: Vec<Artifact>,
+    worker: Option<String>,
+}
+
+/// What came of a change.
+#[derive(Debug)]
+struct Changed {
+    /// As it is afterwards.
+    job: Job,
+    decision: Decision,
+    /// As it was decided on, at this time.
+    row: Row,
+    now: Micros,
 }
 
 /// The bounds of every statement of ours: far above what any takes, and below what a caller waits.
@@ -79,7 +96,7 @@ const ACQUIRE: Duration = Duration::from_secs(10);
 
 impl Settings {
     pub fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), schema: "appserver".to_owned(), connections_max: 10, outbox: false }
+        Self { url: url.to_owned(), schema: SCHEMA.to_owned(), connections_max: 10, outbox: false }
     }
 
     fn options(&self) -> Result<PgConnectOptions, Error> {
@@ -113,14 +130,14 @@ impl Postgres {
         Ok(Self { pool, outbox: settings.outbox, bell, _listener: listener, turns: Mutex::new(HashMap::new()) })
     }
 
-    /// Locks, decides, writes, and tells. `None` where the scope has no such job. The job is as it is afterwards.
+    /// Locks, decides, writes, and tells. `None` where the scope has no such job.
     async fn change(
         &self,
         scope: &Scope,
         id: JobId,
         ask: impl FnOnce(Micros) -> Ask + Send,
         with: Attached,
-    ) -> Result<Option<(Job, Decision)>, Error> {
+    ) -> Result<Option<Changed>, Error> {
         let mut tx = TenantTx::begin(&self.pool, &scope.tenant).await?;
         let sql =
             concat!("SELECT ", columns!(), ", now_us() AS now_at FROM job WHERE app_id = $1 AND id = $2 FOR UPDATE");
@@ -128,21 +145,22 @@ impl Postgres {
         let Some(found) = query.fetch_optional(tx.connection()).await? else { return Ok(None) };
         let now = row::now(&found)?;
         let job = row::job(&found)?;
-        let decision = decide(&row::decisive(&found)?, &ask(now), now);
+        let row = row::decisive(&found)?;
+        let decision = decide(&row, &ask(now), now);
         let job = match &decision {
             Decision::Move(next, kind) => self.write(&mut tx, scope, id, (next, Some((*kind, now))), &with).await?,
             Decision::Hold(next) => self.write(&mut tx, scope, id, (next, None), &with).await?,
             Decision::Stay | Decision::Fenced => {
                 // Ended here: a transaction that is dropped keeps its lock until the pool comes to it, and a claim would pass over the row.
                 tx.commit().await?;
-                return Ok(Some((job, decision)));
+                return Ok(Some(Changed { job, decision, row, now }));
             }
         };
         tx.commit().await?;
         if let Decision::Move(..) = decision {
             self.tell(&job);
         }
-        Ok(Some((job, decision)))
+        Ok(Some(Changed { job, decision, row, now }))
     }
 
     /// Writes the row, its entry where there is one, its artifacts and its message to a broker, in one statement. Gives the job as it
@@ -158,7 +176,7 @@ impl Postgres {
         const SQL: &str = concat!(
             "WITH moved AS (UPDATE job SET state = $3, attempts = $4, token = $5, lease_until = $6, cancel_requested = $7, \
              due_at = $8, started_at = $9, finished_at = $10, seq = $11, failure = coalesce($12, failure), \
-             result = coalesce($13, result) WHERE app_id = $1 AND id = $2 RETURNING *), \
+             result = coalesce($13, result), worker = coalesce($22, worker) WHERE app_id = $1 AND id = $2 RETURNING *), \
              told AS (INSERT INTO job_event (tenant_id, app_id, job_id, seq, at, kind, state, attempt, code) \
              SELECT tenant_id, app_id, id, seq, $14, $15, state, attempts, $16 FROM moved WHERE $15 IS NOT NULL), \
              kept AS (INSERT INTO artifact (tenant_id, app_id, job_id, path, role, digest, bytes, media_type) \
@@ -193,6 +211,7 @@ impl Postgres {
             .bind(with.artifacts.iter().map(|artifact| row::length(artifact.bytes)).collect::<Vec<_>>())
             .bind(each(|artifact| &artifact.media_type))
             .bind(self.outbox)
+            .bind(with.worker.as_deref())
             .fetch_one(tx.connection())
             .await?;
         row::job(&row)
@@ -204,6 +223,11 @@ impl Postgres {
         if job.state == State::Queued {
             self.bell.ring(Ring::Queue(job.scope.app.clone()));
         }
+    }
+
+    /// Starts to watch all queues of this database.
+    pub(crate) fn watch_queues(&self) -> Watch {
+        self.bell.watch_queues()
     }
 
     fn turn(&self, app: &AppId) -> Option<String> {
@@ -259,12 +283,12 @@ impl Store for Postgres {
 
     async fn cancel(&self, scope: &Scope, id: JobId) -> Result<Option<Cancel>, Error> {
         let changed = self.change(scope, id, |_| Ask::Cancel, Attached::default()).await?;
-        Ok(changed.map(|(job, decision)| Cancel::told(job, &decision)))
+        Ok(changed.map(|changed| Cancel::told(changed.job, &changed.decision)))
     }
 
     async fn replay(&self, scope: &Scope, id: JobId) -> Result<Option<Replay>, Error> {
         let changed = self.change(scope, id, |_| Ask::Replay, Attached::default()).await?;
-        Ok(changed.map(|(job, decision)| match decision {
+        Ok(changed.map(|Changed { job, decision, .. }| match decision {
             Decision::Move(..) => Replay::Queued(job),
             Decision::Hold(_) | Decision::Stay | Decision::Fenced => Replay::Refused(job),
         }))

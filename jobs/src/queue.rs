@@ -52,6 +52,12 @@ pub struct Message {
     #[serde(flatten)]
     pub scope: Scope,
     pub job: JobId,
+    /// Which telling of the job this is: the same one twice is the same message.
+    #[serde(skip)]
+    pub turn: i64,
+    /// Nobody is to be given it before so long.
+    #[serde(skip)]
+    pub wait: Duration,
 }
 
 /// A job, and the right to work on it for a while.

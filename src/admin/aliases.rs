@@ -187,7 +187,7 @@ fn problem(error: &Error) -> Response {
     json(status, &Problem::of(error))
 }
 
-fn told(status: StatusCode, error: &str, message: &str) -> Response {
+pub(super) fn told(status: StatusCode, error: &str, message: &str) -> Response {
     json(status, &Problem { error: error.to_owned(), message: message.to_owned() })
 }
 

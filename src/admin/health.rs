@@ -16,6 +16,9 @@ use crate::registry::{App, Registry, Release, State};
 /// The body of `/health/registry`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Health {
+    /// Of the gateway's program; none where it is older than this member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appserver: Option<String>,
     pub status: Overall,
     /// The digest of the snapshot.
     pub snapshot: String,
@@ -98,6 +101,7 @@ impl Health {
         let (snapshot, followed) = (registry.current(), registry.followed());
         let apps: Vec<AppHealth> = snapshot.apps.values().map(|app| AppHealth::of(app, nodes)).collect();
         let mut health = Self {
+            appserver: Some(env!("CARGO_PKG_VERSION").to_owned()),
             status: Overall::Pass,
             snapshot: snapshot.digest.to_string(),
             generation: snapshot.generation,

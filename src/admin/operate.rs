@@ -1,19 +1,20 @@
 //! What operators may change and see while the gateway runs, on a listener of its own: `/admin/nodes`, `/admin/caches`,
-//! `/admin/aliases`, `/admin/traffic`, `/admin/log-level`, `/metrics`.
+//! `/admin/aliases`, `/admin/inputs`, `/admin/traffic`, `/admin/log-level`, `/metrics`.
 //!
-//! Invariant: it asks for no key, so it answers only on a loopback address and only what was sent to it as such: a page
+//! Invariant: it asks for no key (but for customers' inputs), so it answers only on a loopback address and only what was sent to it as such: a page
 //! in a browser on the same computer can neither send its forms here nor reach it under another name.
 
 use std::convert::Infallible;
 
+use contract::Digest;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 
-use super::{Admin, Path, aliases, level, metrics, respond, text, wants_text};
+use super::{Admin, Path, aliases, inputs, level, metrics, respond, text, wants_text};
 use crate::gateway::{Request, Response};
 use crate::nodes::{NodeView, Nodes};
 
-/// The operator's listener: what changes something, and all that [`Admin`] answers.
-pub fn front(admin: Admin, nodes: Nodes) -> Path {
+/// The operator's listener: what changes something, and all that [`Admin`] answers. `key` is the digest of what opens inputs.
+pub fn front(admin: Admin, nodes: Nodes, key: Option<Digest>) -> Path {
     Path::new(tower::service_fn(move |request: Request| {
         let (admin, nodes) = (admin.clone(), nodes.clone());
         async move {
@@ -23,13 +24,13 @@ pub fn front(admin: Admin, nodes: Nodes) -> Path {
                 None if request.uri().path() == "/admin/log-level" && is_local(&request) => {
                     level::answer(&admin, request).await
                 }
-                _ => answer(&admin, &nodes, &request),
+                _ => answer(&admin, &nodes, &request, key.as_ref()),
             })
         }
     }))
 }
 
-fn answer(admin: &Admin, nodes: &Nodes, request: &Request) -> Response {
+fn answer(admin: &Admin, nodes: &Nodes, request: &Request, key: Option<&Digest>) -> Response {
     if !is_local(request) {
         return text(StatusCode::FORBIDDEN, "only for programs on this computer, under its own name\n".to_owned());
     }
@@ -37,6 +38,9 @@ fn answer(admin: &Admin, nodes: &Nodes, request: &Request) -> Response {
     if path == "/admin/caches" {
         let caches = || admin.caches().map_or_else(no_cache, |view| json(&view));
         return if request.method() == Method::GET { caches() } else { not_allowed("GET") };
+    }
+    if let Some(rest) = path.strip_prefix("/admin/inputs/") {
+        return inputs::answer(admin, request, rest, key);
     }
     if path == "/metrics" {
         let scrape = || respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics::text(admin));

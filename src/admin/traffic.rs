@@ -11,6 +11,7 @@ use super::health::columns;
 use crate::gateway::cache::Cache;
 use crate::gateway::outcomes::{Counts, Outcomes};
 use crate::gateway::ratelimit::Buckets;
+use crate::gateway::record::Recorder;
 use crate::nodes::Nodes;
 use crate::seats::{Lane, LaneView, Seats};
 use crate::telemetry::metrics::Metrics;
@@ -25,6 +26,8 @@ pub struct Sources {
     pub seats: Seats,
     pub buckets: Buckets,
     pub vitals: Vitals,
+    /// The sample of inputs, where one is kept.
+    pub recorder: Option<Recorder>,
 }
 
 /// The body of `/admin/traffic`. Counts are since the start.

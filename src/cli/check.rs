@@ -14,7 +14,7 @@ use crate::governance::render::Disk;
 use crate::governance::{Report, examples, fix};
 use crate::rhino::client::Key;
 
-mod live;
+pub(super) mod live;
 
 #[derive(Debug, clap::Args)]
 #[expect(

@@ -1,4 +1,7 @@
 //! `appserver completions`: what makes a shell complete this command.
+//!
+//! Commands, options and their fixed values only: completing ids of apps and versions needs clap's dynamic completion, which is still marked
+//! unstable and may change in any minor release.
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;

@@ -17,6 +17,11 @@ pub(super) struct Args {
     /// Where jobs are kept: `postgres://…` or `sqlite:<file>`.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true, default_value = "")]
     database: String,
+    /// The schema of the database in Postgres.
+    #[arg(long, env = "DATABASE_SCHEMA", default_value = jobs::postgres::SCHEMA)]
+    schema: String,
+    #[command(flatten)]
+    queue: jobs::program::QueueArgs,
     /// Whose jobs.
     #[arg(long, value_name = "TENANT")]
     tenant: String,
@@ -63,7 +68,10 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Exit> {
             Tenant::new(&args.tenant).context("--tenant names no tenant")?,
             AppId::new(&args.app).context("--app names no app")?,
         );
-        let Opened { store, .. } = jobs::open(&args.database).await.context("DATABASE_URL cannot be used")?;
+        // What is queued again is told to a broker by whoever relays, where there is one.
+        let broker = args.queue.broker().context("the queue cannot be used")?;
+        let place = jobs::Where { database: args.database.clone(), schema: args.schema.clone(), broker };
+        let Opened { store, .. } = jobs::open(&place).await.context("DATABASE_URL cannot be used")?;
         let teller = Teller { store: &*store, scope: &scope, json };
         match &args.action {
             Action::List { status, limit } => {

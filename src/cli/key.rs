@@ -16,6 +16,9 @@ pub(super) struct Args {
     /// The key of a person's program: its solves go to the preview lane when they name none.
     #[arg(long)]
     user: bool,
+    /// The key of the job API and the worker, which act for the tenant that their calls name.
+    #[arg(long, conflicts_with_all = ["user", "app"])]
+    worker: bool,
 }
 
 pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Exit> {
@@ -28,6 +31,9 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Exit> {
     }
     if args.user {
         entry["role"] = json!("user");
+    }
+    if args.worker {
+        entry["role"] = json!("worker");
     }
     if json {
         print(serde_json::to_string_pretty(&json!({ "key": key, "entry": entry }))?);

@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
 use super::{Exit, print, say};
+use crate::governance::deploy::Deploy;
 use crate::governance::scaffold::{DefinitionFile, Error, Options, Scaffold, Solver};
 use crate::governance::todo::{self, Todo};
 use crate::governance::{place, scaffold};
@@ -22,6 +23,12 @@ pub(super) struct Args {
     /// Begin with a small definition of our own.
     #[arg(long, conflicts_with = "from")]
     blank: bool,
+    /// Also write what deploys it, into the repository at this folder: the shim for Terragrunt, the workflow, the file of its images.
+    #[arg(long, value_name = "DIR")]
+    deploy: Option<PathBuf>,
+    /// The environment to deploy to: a folder of infra/live.
+    #[arg(long, value_name = "NAME", default_value = "dev", requires = "deploy")]
+    environment: String,
     #[command(flatten)]
     making: Making,
 }
@@ -58,6 +65,7 @@ const UNITS: [&str; 12] = [
 
 pub(super) fn run(args: &Args, json: bool, file: Option<PathBuf>) -> anyhow::Result<Exit> {
     check_id(&args.app_id)?;
+    let deploy = args.deploy.as_ref().map(|root| Deploy::of(root, &args.environment, &args.app_id)).transpose()?;
     let node_key = args.making.key(file)?;
     let made = tokio::runtime::Runtime::new()?.block_on(async {
         let solver = args.making.solver(node_key).await?;
@@ -69,10 +77,19 @@ pub(super) fn run(args: &Args, json: bool, file: Option<PathBuf>) -> anyhow::Res
         Ok(made) => made,
         Err(error) => return refused(args, json, error),
     };
+    if let Some(deploy) = &deploy {
+        deploy.write()?;
+    }
+    let deploys: Vec<_> = deploy.iter().flat_map(Deploy::paths).collect();
     if json {
-        print(serde_json::to_string_pretty(&made.json())?);
+        let mut row = made.json();
+        row["deploy"] = json!(deploys);
+        print(serde_json::to_string_pretty(&row)?);
     } else {
         made.tell(args.from.as_deref());
+        for path in deploys {
+            print(format_args!("  deployed by {}", path.display()));
+        }
         let stays = if args.making.registry == Path::new("registry") {
             String::new()
         } else {

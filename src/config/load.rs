@@ -86,6 +86,11 @@ pub struct Flags {
 /// What stands in the environment; a function, so that tests bring their own.
 pub trait Environment {
     fn var(&self, name: &str) -> Option<String>;
+
+    /// The names of all that is set.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The process's own environment.
@@ -95,6 +100,10 @@ pub struct ProcessEnvironment;
 impl Environment for ProcessEnvironment {
     fn var(&self, name: &str) -> Option<String> {
         std::env::var_os(name)?.into_string().ok().filter(|value| !value.is_empty())
+    }
+
+    fn names(&self) -> Vec<String> {
+        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect()
     }
 }
 
@@ -137,9 +146,12 @@ pub fn load(flags: &Flags, environment: &dyn Environment) -> Result<Settings, Er
         layers.set(key, value.clone(), Source::Flag(flag));
     }
     let config: Config = layers.table.try_into().map_err(|error| value_error("configuration", error))?;
-    let secret = |name| environment.var(name).map(Secret);
+    let secret = |name: &'static str| {
+        let of_file = program::secret::of_file(name, |name| environment.var(name).map(Into::into));
+        of_file.map(|secret| environment.var(name).or(secret).map(Secret)).map_err(|why| value_error("secret", why))
+    };
     let secrets =
-        Secrets { node_key: secret("RHINO_COMPUTE_KEY"), trace_headers: secret("OTEL_EXPORTER_OTLP_HEADERS") };
+        Secrets { node_key: secret("RHINO_COMPUTE_KEY")?, trace_headers: secret("OTEL_EXPORTER_OTLP_HEADERS")? };
     let mut faults = config.check();
     if let Err(error @ trace::settings::Error::Headers) =
         config.trace.flags(secrets.trace_headers.as_ref()).settings("")
@@ -195,7 +207,7 @@ fn from_environment(layers: &mut Layers, keys: &[String], environment: &dyn Envi
         layers.set("trace.sampler_arg", Value::Float(part), source);
     }
     for key in keys.iter().filter(|key| key.contains('.')) {
-        let name = format!("APPSERVER_{}", key.replace('.', "_").to_uppercase());
+        let name = variable(key);
         let Some((text, source)) = var(&name) else { continue };
         let value = match layers.get(key) {
             Some(Value::Integer(_)) => Value::Integer(text.parse().map_err(|error| value_error(&name, error))?),
@@ -210,6 +222,20 @@ fn from_environment(layers: &mut Layers, keys: &[String], environment: &dyn Envi
         layers.set(key, value, source);
     }
     Ok(())
+}
+
+/// The variable that sets a key.
+fn variable(key: &str) -> String {
+    format!("APPSERVER_{}", key.replace('.', "_").to_uppercase())
+}
+
+/// Every variable that sets a key.
+pub(super) fn variables(config: &super::Config) -> Vec<String> {
+    let mut keys = Vec::new();
+    if let Ok(table) = Table::try_from(config) {
+        leaves("", &table, &mut keys);
+    }
+    keys.iter().filter(|key| key.contains('.')).map(|key| variable(key)).collect()
 }
 
 fn value_error(place: &str, error: impl fmt::Display) -> Error {

@@ -59,6 +59,7 @@ pub(super) fn parts() -> Parts {
         uri_bytes_max: 4096,
         interpreter: None,
         cache: None,
+        recorder: None,
         timeout_max: Duration::from_mins(1),
     }
 }

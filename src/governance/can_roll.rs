@@ -9,6 +9,7 @@ use semver::Version;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::recorded::{Replay, Replayed};
 use super::revision::Revision;
 use crate::admin::Health;
 use crate::admin::health::{Status, VersionHealth};
@@ -23,6 +24,9 @@ pub struct Check {
     /// One by one, where there are several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
+    /// Recorded inputs that the version refuses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Replayed>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,24 +49,33 @@ pub struct Verdict {
     pub checks: Vec<Check>,
 }
 
-/// Judges a version that loads. `old` is where the alias points now, `health` what a running gateway says.
-pub fn judge(alias: &str, old: Option<&Revision>, new: &Revision, health: Option<&Health>) -> Verdict {
+/// What is known of the inputs that callers send.
+#[derive(Debug)]
+pub enum Known {
+    Replayed(Replay),
+    /// Why there are none.
+    Nothing(String),
+}
+
+/// Judges a version that loads. `old` is where the alias points now, `health` what a running gateway says, `known` what callers send.
+pub fn judge(alias: &str, old: Option<&Revision>, new: &Revision, health: Option<&Health>, known: &Known) -> Verdict {
     let contract = &new.contract;
     let mut checks = vec![Check {
         name: "check",
         result: Outcome::Pass,
         detail: format!("{} loads without faults", new.name),
         reasons: Vec::new(),
+        refused: Vec::new(),
     }];
     checks.push(nodes(new, health));
     if let Some(old) = old.filter(|old| old.contract.version != contract.version) {
-        checks.extend([breaking(old, new), inputs(old, new)]);
+        checks.extend([breaking(old, new), examples(old, new), recorded(&old.contract.version, known)]);
     } else {
         let detail = match old {
             Some(_) => format!("`{alias}` is there already"),
             None => format!("`{alias}` points nowhere, so nobody depends on it"),
         };
-        checks.push(Check { name: "breaking", result: Outcome::Pass, detail, reasons: Vec::new() });
+        checks.push(Check::new("breaking", Outcome::Pass, detail, Vec::new()));
     }
     Verdict {
         app: contract.app_id.clone(),
@@ -80,12 +93,13 @@ pub fn refused(app: &str, alias: &str, to: Version, faults: &[contract::Fault]) 
         result: Outcome::Fail,
         detail: format!("{app}:{to} does not load; `appserver check` shows each place"),
         reasons: faults.iter().map(ToString::to_string).collect(),
+        refused: Vec::new(),
     };
     Verdict { app: app.to_owned(), alias: alias.to_owned(), from: None, to, checks: vec![check] }
 }
 
 fn nodes(new: &Revision, health: Option<&Health>) -> Check {
-    let check = |result, detail: String, reasons| Check { name: "nodes", result, detail, reasons };
+    let check = |result, detail: String, reasons| Check::new("nodes", result, detail, reasons);
     let Some(health) = health else {
         return check(Outcome::Unknown, "no gateway was asked; --url asks one".to_owned(), Vec::new());
     };
@@ -126,11 +140,11 @@ fn breaking(old: &Revision, new: &Revision) -> Check {
         };
         (Outcome::Fail, format!("{changes} callers of {}", old.contract.version))
     };
-    Check { name: "breaking", result, detail, reasons }
+    Check::new("breaking", result, detail, reasons)
 }
 
-/// Replays what callers of the old version send, as far as it is known: its own examples.
-fn inputs(old: &Revision, new: &Revision) -> Check {
+/// The old version's own examples are what its callers were shown.
+fn examples(old: &Revision, new: &Revision) -> Check {
     let examples = &old.contract.examples.valid;
     let mut reasons = Vec::new();
     for example in examples {
@@ -141,12 +155,51 @@ fn inputs(old: &Revision, new: &Revision) -> Check {
     }
     let (all, refused) = (examples.len(), reasons.len());
     let accepted = all - refused;
-    let detail = format!(
-        "callers' inputs are not recorded; of the {all} examples of {}, {accepted} accepted, {refused} refused",
-        old.contract.version
-    );
+    let detail = format!("of the {all} examples of {}, {accepted} accepted, {refused} refused", old.contract.version);
     let result = if refused > 0 { Outcome::Fail } else { Outcome::Pass };
-    Check { name: "inputs", result, detail, reasons }
+    Check::new("examples", result, detail, reasons)
+}
+
+/// What callers of the old version really sent.
+fn recorded(old: &Version, known: &Known) -> Check {
+    let replay = match known {
+        Known::Replayed(replay) => replay,
+        Known::Nothing(why) => return Check::new("inputs", Outcome::Unknown, why.clone(), Vec::new()),
+    };
+    let (asked, refused) = (replay.asked, replay.refused.iter().filter(|refused| !refused.only_if_spelled_out).count());
+    let spelled = replay.refused.len() - refused;
+    let drawn = if replay.whole { String::new() } else { format!(" (a draw from about {})", replay.distinct) };
+    let mut detail =
+        format!("of {asked} distinct inputs that callers of {old} sent{drawn}, {refused} would be refused");
+    if spelled > 0 {
+        let _ = write!(detail, ", and {spelled} more from callers who spell out a default");
+    }
+    if replay.unreadable > 0 {
+        let _ = write!(detail, "; {} were no inputs of {old} and not replayed", replay.unreadable);
+    }
+    let result = match (asked, refused, spelled) {
+        (0, _, _) => Outcome::Unknown,
+        (_, 0, 0) => Outcome::Pass,
+        // Whether anybody spells it out was not recorded.
+        (_, 0, _) => Outcome::Unknown,
+        (_, _, _) => Outcome::Fail,
+    };
+    let mut reasons: Vec<String> = replay.refused.iter().take(REASONS).map(ToString::to_string).collect();
+    if replay.refused.len() > REASONS {
+        reasons.push(format!("and {} more; --json has all", replay.refused.len() - REASONS));
+    }
+    Check { refused: replay.refused.clone(), ..Check::new("inputs", result, detail, reasons) }
+}
+
+/// Refused inputs that are shown to people.
+const REASONS: usize = 20;
+
+// === impl Check ===
+
+impl Check {
+    fn new(name: &'static str, result: Outcome, detail: String, reasons: Vec<String>) -> Self {
+        Self { name, result, detail, reasons, refused: Vec::new() }
+    }
 }
 
 // === impl Verdict ===

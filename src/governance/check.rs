@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use contract::fault::Fault;
 use contract::folder::{self, Folder};
@@ -171,8 +172,9 @@ fn whole(root: &Path, snapshot: &Snapshot, report: &mut Report) {
     report.findings.extend(snapshot.faults.iter().cloned().map(|fault| Finding::of_fault(fault, root)));
     report.subjects.push(Subject { name: "registry".to_owned(), path: root.to_owned() });
     for app in snapshot.apps.values() {
-        check_app(root, app, snapshot, report);
+        check_policy(root, app, snapshot, report);
     }
+    check_releases(root, snapshot.apps.values().flat_map(|app| app.releases.values()), report);
     let tenants = root.join("tenants.json");
     if let Some(value) = std::fs::read(&tenants).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()) {
         report.findings.extend(locate(root, policy::tenants(&value, snapshot)));
@@ -180,6 +182,27 @@ fn whole(root: &Path, snapshot: &Snapshot, report: &mut Report) {
 }
 
 fn check_app(root: &Path, app: &App, snapshot: &Snapshot, report: &mut Report) {
+    check_policy(root, app, snapshot, report);
+    check_releases(root, app.releases.values(), report);
+}
+
+/// Each by itself, so all cores take part.
+fn check_releases<'r>(root: &Path, releases: impl Iterator<Item = &'r Arc<Release>>, report: &mut Report) {
+    let releases: Vec<(usize, &Arc<Release>)> = releases.enumerate().collect();
+    let check = |(index, release): &(usize, &Arc<Release>)| {
+        let mut part = Report::default();
+        check_release(root, release, &mut part);
+        (*index, part)
+    };
+    let mut parts = registry::on_threads(registry::start_threads(), &releases, check);
+    parts.sort_by_key(|(index, _)| *index);
+    for (_, part) in parts {
+        report.subjects.extend(part.subjects);
+        report.findings.extend(part.findings);
+    }
+}
+
+fn check_policy(root: &Path, app: &App, snapshot: &Snapshot, report: &mut Report) {
     let folder = root.join("contracts").join(&app.app_id);
     report.subjects.push(Subject { name: app.app_id.clone(), path: folder.clone() });
     match &app.policy {
@@ -190,9 +213,6 @@ fn check_app(root: &Path, app: &App, snapshot: &Snapshot, report: &mut Report) {
             report.findings.extend(faults.into_iter().map(|fault| Finding::of_fault(fault, Path::new(""))));
         }
         None => {}
-    }
-    for release in app.releases.values() {
-        check_release(root, release, report);
     }
 }
 

@@ -77,15 +77,35 @@ fn gateway(answers: &Answers, now: Timestamp) -> Vec<Check> {
         _ => Check::bad("gateway_not_ready", format!("takes no traffic: {}", words.trim()))
             .hint("see the nodes and contracts below; while it drains, this is meant"),
     });
+    checks.push(version(answers.health.appserver.as_deref(), env!("CARGO_PKG_VERSION")));
     if let Some(date) = answers.date {
-        let off = (now.as_second() - date.as_second()).abs();
-        checks.push(match off {
-            0..=CLOCK_SEC => Check::good("gateway_clock", format!("clock within {CLOCK_SEC} s of this computer")),
-            off => Check::poor("gateway_clock", format!("its clock is {off} s off this computer's"))
-                .hint("let both follow a time server: keys expire by the gateway's clock"),
-        });
+        checks.push(clock("gateway_clock", date, now));
     }
     checks
+}
+
+/// Whether the gateway is what this command was made with.
+fn version(theirs: Option<&str>, ours: &str) -> Check {
+    match theirs {
+        Some(theirs) if theirs == ours => {
+            Check::good("gateway_version", format!("version {ours}, the same as this command"))
+        }
+        Some(theirs) => Check::poor("gateway_version", format!("the gateway is {theirs}, this command {ours}"))
+            .hint("install the same version of both: what one writes the other may not know"),
+        None => {
+            Check::poor("gateway_version", format!("the gateway does not tell its version; this command is {ours}"))
+                .hint("it is older than this command")
+        }
+    }
+}
+
+/// Whether another computer's clock agrees with this one's.
+pub fn clock(id: &'static str, date: Timestamp, now: Timestamp) -> Check {
+    match (now.as_second() - date.as_second()).abs() {
+        0..=CLOCK_SEC => Check::good(id, format!("clock within {CLOCK_SEC} s of this computer")),
+        off => Check::poor(id, format!("its clock is {off} s off this computer's"))
+            .hint("let both follow a time server: keys and tokens expire by the clock"),
+    }
 }
 
 fn registry(health: &Health) -> Vec<Check> {
@@ -270,5 +290,17 @@ impl Check {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_of_another_version_or_that_tells_none_is_a_warning() {
+        let result = |theirs| version(theirs, "0.2.0").result;
+        assert_eq!(result(Some("0.2.0")), Outcome::Success);
+        assert_eq!([result(Some("0.1.0")), result(None)], [Outcome::Warning; 2]);
     }
 }

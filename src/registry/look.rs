@@ -117,7 +117,7 @@ impl Eyes<'_> {
 }
 
 /// What `work` makes of each item, in no order.
-pub(super) fn on_threads<T: Sync, R: Send>(threads: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(crate) fn on_threads<T: Sync, R: Send>(threads: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let (next, made) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(items.len())));
     let run = || {
         while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -135,7 +135,7 @@ pub(super) fn on_threads<T: Sync, R: Send>(threads: usize, items: &[T], work: im
 }
 
 /// Threads that read a whole registry. Later looks leave the processors to requests.
-pub(super) fn start_threads() -> usize {
+pub(crate) fn start_threads() -> usize {
     const MOST: usize = 8;
     thread::available_parallelism().map_or(1, usize::from).min(MOST)
 }

@@ -198,6 +198,11 @@ fn a_made_key_has_the_digest_that_the_registry_holds() {
     let digest = contract::Digest::of(made["key"].as_str().unwrap()).to_string();
     assert_eq!((code, made["entry"]["sha256"].as_str()), (0, Some(digest.as_str())));
     assert_eq!(made["entry"]["app_id"], "sitefit");
+    let (code, text, _) = run(&["key", "--id", "worker", "--worker", "--json"]);
+    let made: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &made["entry"]["role"]), (0, &Value::from("worker")));
+    let (code, _, _) = run(&["key", "--id", "worker", "--worker", "--user"]);
+    assert_eq!(code, 2, "one role at a time");
 }
 
 #[test]

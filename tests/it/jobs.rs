@@ -4,6 +4,7 @@ mod canary;
 mod deployment;
 mod life;
 mod processes;
+mod stamp;
 mod tenancy;
 mod traced;
 mod trouble;
@@ -80,6 +81,7 @@ impl Bench {
         let parts = Parts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             queue: Arc::clone(&store) as Arc<dyn Queue>,
+            broker: None,
             artifacts: artifacts.clone(),
             contracts: Contracts::new(&gateway.base, WORKER_KEY).unwrap(),
             verifier: Verifier::new(issuer.rules(), Jwks::fixed(issuer.keys().unwrap())),
@@ -91,6 +93,7 @@ impl Bench {
         let work = worker::Parts {
             queue: Arc::clone(&store) as Arc<dyn Queue>,
             upkeep: store,
+            broker: None,
             artifacts,
             gateway: Gateway::new(&gateway.base, WORKER_KEY).unwrap(),
             apps: apps.to_vec(),

@@ -6,6 +6,9 @@ mod aliases;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+#[path = "../../jobs/tests/it/servicebus/broker.rs"]
+mod broker;
+#[cfg(test)]
 mod cache;
 #[cfg(test)]
 mod check;
@@ -13,6 +16,8 @@ mod check;
 mod ci;
 #[cfg(test)]
 mod command;
+#[cfg(test)]
+mod doctor;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
@@ -28,9 +33,13 @@ mod hostile;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod infra;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod jobs;
+#[cfg(test)]
+mod json;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
@@ -49,6 +58,8 @@ mod pool;
 #[path = "../../trace/tests/it/receiver.rs"]
 mod receiver;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod rows;
@@ -64,6 +75,8 @@ mod solve;
 mod support;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod top;
 #[cfg(test)]
 mod warm;
 #[cfg(test)]

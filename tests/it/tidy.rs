@@ -20,8 +20,8 @@ fn root() -> PathBuf {
 fn sources() -> Vec<(String, String)> {
     let mut files = Vec::new();
     for folder in [
-        "src", "api", "contract", "identity", "jobs", "logs", "problem", "simnode", "trace", "worker", "tests",
-        "benches",
+        "src", "api", "contract", "identity", "jobs", "logs", "problem", "program", "simnode", "trace", "worker",
+        "tests", "benches",
     ] {
         collect(&root().join(folder), &mut files);
     }
@@ -115,7 +115,8 @@ fn imports_point_one_way() {
     for (place, unknown) in absences {
         let found = offenders(
             |name| name.starts_with(place) && !is_test(name),
-            |line| unknown.iter().any(|word| mentions(line, word)),
+            // The target of a log line is a word for whoever reads it.
+            |line| !line.trim_start().starts_with("target: \"") && unknown.iter().any(|word| mentions(line, word)),
         );
         assert!(found.is_empty(), "`{place}` must not know {unknown:?}: {found:#?}");
     }
@@ -144,8 +145,8 @@ fn only_rescue_writes_error_bodies() {
 #[test]
 fn only_config_reads_the_environment() {
     let found = offenders(
-        // The stand-in's binary is a program of its own, with one variable to read.
-        |name| !is_test(name) && !["src/config/load.rs", "simnode/src/main.rs"].contains(&name),
+        // The stand-in is a program of its own, with one variable to read; files of secrets are named by variables.
+        |name| !is_test(name) && !["src/config/load.rs", "simnode/src/main.rs", "program/src/lib.rs"].contains(&name),
         |line| line.contains("env::var") || line.contains("env::vars"),
     );
     assert!(found.is_empty(), "{found:#?}");
@@ -153,7 +154,13 @@ fn only_config_reads_the_environment() {
 
 #[test]
 fn no_step_past_validate_sees_http() {
-    let past = ["src/gateway/cache", "src/gateway/deadline.rs", "src/gateway/seats.rs", "src/gateway/forward.rs"];
+    let past = [
+        "src/gateway/record",
+        "src/gateway/cache",
+        "src/gateway/deadline.rs",
+        "src/gateway/seats.rs",
+        "src/gateway/forward.rs",
+    ];
     let applies = |name: &str| !is_test(name) && past.iter().any(|past| name.starts_with(past));
     let found = offenders(applies, |line| mentions(line, "http::") || line.contains("HeaderMap"));
     assert!(found.is_empty(), "{found:#?}");

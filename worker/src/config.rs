@@ -1,9 +1,9 @@
 //! What a worker is told by flags or by the environment. Secrets come by the environment only.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::Parser;
+use jobs::program::{ArtifactsArgs, JobsArgs};
 
 /// Take jobs of apps from their queues, and have the gateway solve them.
 #[derive(Debug, Clone, Parser)]
@@ -18,21 +18,10 @@ pub struct Config {
     /// A service key of the role `worker`.
     #[arg(long, env = "APP_SERVER_KEY", hide_env_values = true, default_value = "")]
     pub key: String,
-    /// Where jobs are kept: `postgres://…` or `sqlite:<file>`.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: String,
-    /// Where artifacts are kept: a folder that the API reads, too.
-    #[arg(long, env = "ARTIFACTS_DIR", default_value = "artifacts")]
-    pub artifacts_dir: PathBuf,
-    /// Where artifacts are kept in place of a folder: `https://<account>.blob.core.windows.net/<container>`.
-    #[arg(long, env = "ARTIFACTS_URL")]
-    pub artifacts_url: Option<String>,
-    /// The queue's name, where a deployment says it: the database's queue of an app is always `jobs-<app_id>`.
-    #[arg(long, env = "QUEUE_NAME")]
-    pub queue_name: Option<String>,
-    /// The connection string of Azure Service Bus.
-    #[arg(long, env = "SERVICEBUS_CONN", hide_env_values = true)]
-    pub servicebus_conn: Option<String>,
+    #[command(flatten)]
+    pub jobs: JobsArgs,
+    #[command(flatten)]
+    pub artifacts: ArtifactsArgs,
     /// Jobs that run at one time.
     #[arg(long, env = "JOBS_AT_ONCE", default_value_t = 4)]
     pub at_once: usize,

@@ -70,6 +70,13 @@ impl Metrics {
             metrics::with_local_recorder(&*self.recorder, || gauges(app.as_str(), &stats));
         }
         metrics::with_local_recorder(&*self.recorder, || spans(parts.tracer.counts()));
+        if let Some(broker) = &parts.broker {
+            metrics::with_local_recorder(&*self.recorder, || {
+                for (what, count) in broker.counts().all() {
+                    metrics::counter!("appserver_job_messages_total", "what" => what).absolute(count);
+                }
+            });
+        }
         self.handle.run_upkeep();
         self.handle.render()
     }

@@ -19,10 +19,10 @@ pub mod verdict;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs::{AppId, Artifacts, Claimed, Queue, Upkeep};
+use jobs::{AppId, Artifacts, Claimed, Queue, ServiceBus, Upkeep};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use attempt::Attempt;
 use gateway::Gateway;
@@ -34,6 +34,8 @@ pub struct Parts {
     pub queue: Arc<dyn Queue>,
     /// The same database, as its keeper sees it.
     pub upkeep: Arc<dyn Upkeep>,
+    /// The broker that tells of jobs, where there is one: it is told of them from here as well as from the API.
+    pub broker: Option<Arc<ServiceBus>>,
     pub artifacts: Artifacts,
     pub gateway: Gateway,
     /// The apps whose queues it serves.
@@ -112,6 +114,9 @@ pub async fn run(parts: Parts, metrics: Metrics, stop: CancellationToken) {
             }
         });
     }
+    // To the end of the drain: what is given back is told of.
+    let relay =
+        parts.broker.clone().map(|broker| AbortOnDropHandle::new(tokio::spawn(async move { broker.relay().await })));
     loops.spawn(upkeep::take_back(Arc::clone(&parts), metrics.clone(), stop.clone()));
     loops.spawn(upkeep::tidy(Arc::clone(&parts), metrics, stop.clone()));
     while loops.join_next().await.is_some() {}
@@ -122,6 +127,7 @@ pub async fn run(parts: Parts, metrics: Metrics, stop: CancellationToken) {
         // Giving back is one write each; a store that hangs is left alone, and the leases lapse.
         let _ = tokio::time::timeout(parts.bounds.renew_every, tracker.wait()).await;
     }
+    drop(relay);
 }
 
 /// The next job of an app, with a place to run it in. None when it is time to stop.

@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use jobs::artifacts::LinkKey;
-use jobs::{AppId, Artifacts, REMEMBERED_MIN};
+use jobs::{AppId, REMEMBERED_MIN};
+use program::Called;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use worker::config::Config;
 use worker::gateway::Gateway;
@@ -23,7 +22,10 @@ const GRACE_LEAST: Duration = Duration::from_hours(1);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = Config::parse();
+    let config = match program::called::<Config>() {
+        Called::Run(config) => config,
+        Called::Asked(exit) => return exit,
+    };
     let _flushed = logs::Flushed;
     match run(config).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -37,20 +39,19 @@ async fn main() -> ExitCode {
 async fn run(config: Config) -> anyhow::Result<()> {
     logs::start(config.log.filter.clone(), config.log.format)?;
     let (tracer, exporter) = trace::start(config.trace.settings("appserver-worker")?)?;
-    let opened = jobs::open(&config.database_url).await.context("DATABASE_URL cannot be used")?;
+    let place = config.jobs.place().context("the queue cannot be used")?;
+    let opened = jobs::open(&place).await.context("DATABASE_URL cannot be used")?;
     let apps: Vec<AppId> =
         config.app_id.iter().map(|app| AppId::new(app)).collect::<Result<_, _>>().context("APP_ID names no app")?;
-    check_queue(&config, &apps)?;
+    config.jobs.queue.check_name(&apps)?;
     let renew_every = Duration::from_secs(config.lock_renew_sec.max(1));
     let job_timeout = Duration::from_secs(config.job_timeout_sec.max(1));
     let parts = Parts {
         queue: opened.queue,
         upkeep: opened.upkeep,
-        artifacts: match &config.artifacts_url {
-            Some(url) => Artifacts::azure_at(url).context("ARTIFACTS_URL cannot be used")?,
-            // A worker signs no links.
-            None => Artifacts::local(&config.artifacts_dir, LinkKey::random(), "")?,
-        },
+        broker: opened.broker,
+        // A worker signs no links.
+        artifacts: config.artifacts.open(LinkKey::random(), "").context("ARTIFACTS_URL cannot be used")?,
         gateway: Gateway::new(&config.gateway, &config.key).map_err(anyhow::Error::msg)?,
         apps,
         name: format!("worker-{}", uuid::Uuid::now_v7()),
@@ -71,8 +72,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     tracing::info!(address = %listener.local_addr()?, name = parts.name, apps = ?config.app_id, "working");
-    let (metrics, stop) = (Metrics::default(), CancellationToken::new());
-    tokio::spawn(stopped(stop.clone()));
+    let (metrics, stop) = (Metrics::default(), jobs::program::stopped());
     // Health is answered until the last job is done with.
     let router = health::router(parts.clone(), metrics.clone());
     let answering =
@@ -90,31 +90,4 @@ async fn run(config: Config) -> anyhow::Result<()> {
     }
     answering.abort();
     Ok(())
-}
-
-/// What cannot be done as it is asked for is an error now: jobs in a queue that nobody serves would wait for ever.
-fn check_queue(config: &Config, apps: &[AppId]) -> anyhow::Result<()> {
-    if config.servicebus_conn.is_some() {
-        anyhow::bail!("SERVICEBUS_CONN is set, and this worker serves the database's queue only: unset it");
-    }
-    match &config.queue_name {
-        Some(name) if !apps.iter().all(|app| app.queue_name() == *name) => {
-            anyhow::bail!(
-                "QUEUE_NAME is `{name}`, and the queue of an app is `jobs-<app_id>`: unset it, or set APP_ID to match"
-            )
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-async fn stopped(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    stop.cancel();
 }

@@ -143,3 +143,35 @@ fn filled(side: &Side<'_>) -> Value {
     }
     document
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{Contract, Folder};
+
+    /// The net is there for what the rules miss, so it is tested without them: a range is narrowed and no change is known yet.
+    #[test]
+    fn an_old_example_that_is_refused_is_found_by_itself_and_not_told_twice() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../registry/contracts/sitefit/1.1.0");
+        let old = Folder::read(&root).unwrap();
+        let mut files = old.files.clone();
+        let schema = String::from_utf8(files[INPUTS].to_vec()).unwrap();
+        let narrowed = schema.replacen(r#""maximum": 60"#, r#""maximum": 5"#, 1);
+        assert_ne!(schema, narrowed);
+        files.insert(INPUTS.to_owned(), narrowed.into_bytes().into());
+        // Its own examples with more floors would refuse the version.
+        files.retain(|file, _| !file.starts_with("examples/") || file.contains("apartment-house"));
+        let new = Folder::of(files);
+        let contracts = [&old, &new].map(|folder| Contract::of(folder).unwrap());
+        let sides = (Side::new(&old, &contracts[0]), Side::new(&new, &contracts[1]));
+        let mut changes = Vec::new();
+        examples(&sides.0, &sides.1, &mut changes);
+        assert!(!changes.is_empty() && changes.iter().all(|change| change.rule.word == "old_example_refused"));
+        assert!(changes[0].message.contains("/floors") && changes[0].witness.is_some(), "{:?}", changes[0]);
+        let comparison = super::super::compare(&sides.0, &sides.1);
+        let words: Vec<_> = comparison.changes.iter().map(|change| change.rule.word).collect();
+        assert!(words.contains(&"input_range_narrowed") && !words.contains(&"old_example_refused"), "{words:?}");
+    }
+}

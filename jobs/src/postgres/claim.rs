@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 use tokio::time::Instant;
 
-use super::{Attached, Postgres};
+use super::{Attached, Changed, Postgres};
 use crate::bell::Ring;
 use crate::decide::{Act, Ask, Decision, Micros, lapsed};
 use crate::row::{self, columns, json, micros};
@@ -95,7 +95,8 @@ impl Queue for Postgres {
             let id = JobId(row.try_get("id")?);
             let tenant: String = row.try_get("tenant_id")?;
             // Each by itself: what cannot be taken back must not keep the others.
-            let query = sqlx::query("SELECT lapse_job($1, $2, $3) AS state").bind(tenant).bind(id.0).bind(&why);
+            let query = sqlx::query("SELECT lapse_job($1, $2, $3, $4) AS state");
+            let query = query.bind(tenant).bind(id.0).bind(&why).bind(self.outbox);
             let state: Option<String> = query.fetch_one(&self.pool).await?.try_get("state")?;
             let Some(state) = state.as_deref().and_then(State::named) else { continue };
             reaped.count(state);
@@ -120,8 +121,8 @@ impl Postgres {
     async fn held(&self, lease: &Lease, act: impl FnOnce(Micros) -> Act + Send, with: Attached) -> Result<Job, Error> {
         let ask = |now| Ask::Held(lease.token, act(now));
         match self.change(&lease.scope, lease.job, ask, with).await? {
-            Some((job, Decision::Move(..) | Decision::Hold(_) | Decision::Stay)) => Ok(job),
-            Some((_, Decision::Fenced)) | None => Err(Error::Fenced),
+            Some(Changed { decision: Decision::Fenced, .. }) | None => Err(Error::Fenced),
+            Some(Changed { job, .. }) => Ok(job),
         }
     }
 }

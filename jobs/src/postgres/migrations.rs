@@ -13,6 +13,7 @@ use crate::{AppId, Error, Tenant, Tenants};
 const STEPS: &[Migration] = &[
     Migration { version: 1, name: "jobs", sql: include_str!("0001_jobs.sql") },
     Migration { version: 2, name: "tracestate", sql: include_str!("0002_tracestate.sql") },
+    Migration { version: 3, name: "broker", sql: include_str!("0003_broker.sql") },
 ];
 
 /// Held while the schema is changed. Any number that no other program uses.

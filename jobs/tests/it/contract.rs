@@ -1,11 +1,25 @@
 //! What every store and queue promises. Each sentence is tried on each kind of database.
 
-mod callers;
+pub(crate) mod callers;
 mod workers;
 
-/// Runs each function as a test on each kind of database.
+/// Runs each function as a test on each kind of database, and the first of them on Postgres with Service Bus before it, too.
 macro_rules! on_each_database {
-    ($($name:ident),+ $(,)?) => {
+    ($($name:ident),+ $(,)? $(; databases only: $($only:ident),+ $(,)?)?) => {
+        crate::contract::on_databases!($($name),+ $(, $($only),+)?);
+        mod service_bus {
+            $(#[tokio::test]
+            async fn $name() {
+                let Some(db) = crate::servicebus::contract().await else { return };
+                super::$name(&db).await;
+            })+
+        }
+    };
+}
+use on_each_database;
+
+macro_rules! on_databases {
+    ($($name:ident),+) => {
         mod sqlite {
             $(#[tokio::test]
             async fn $name() {
@@ -21,4 +35,4 @@ macro_rules! on_each_database {
         }
     };
 }
-use on_each_database;
+use on_databases;

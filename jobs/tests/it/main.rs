@@ -12,4 +12,6 @@ mod postgres;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod servicebus;
+#[cfg(test)]
 mod support;

@@ -3,4 +3,5 @@
 mod catalogue;
 mod isolation;
 mod resilience;
+mod schemas;
 mod slow;

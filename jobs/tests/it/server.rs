@@ -93,20 +93,25 @@ impl Server {
     /// A database with its sides by their roles, as the contract wants it.
     pub(crate) async fn contract(self: &Arc<Self>) -> Db {
         let database = self.database().await;
-        let tenants = Arc::new(database.admin().await);
-        admit_all(tenants.as_ref()).await;
-        let worker = Arc::new(database.connect("test_worker").await);
-        Db {
-            store: Arc::new(database.connect("test_api").await),
-            queue: worker.clone(),
-            tenants,
-            upkeep: worker,
-            _kept: Box::new(database),
-        }
+        admit_all(&database.admin().await).await;
+        database.db().await
     }
 }
 
 impl Database {
+    /// Its sides, by their roles.
+    pub(crate) async fn db(&self) -> Db {
+        let worker = Arc::new(self.connect("test_worker").await);
+        Db {
+            store: Arc::new(self.connect("test_api").await),
+            queue: worker.clone(),
+            tenants: Arc::new(self.admin().await),
+            upkeep: worker,
+            broker: false,
+            _kept: Box::new(self.clone()),
+        }
+    }
+
     pub(crate) fn settings(&self, login: &str) -> Settings {
         Settings { connections_max: 8, ..Settings::new(&self.server.url(login, &self.name)) }
     }

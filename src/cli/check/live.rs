@@ -18,7 +18,7 @@ use crate::registry::Registry;
 
 /// How checks of a gateway are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Output {
+pub(in crate::cli) enum Output {
     /// A line a check.
     Table,
     /// What is not well alone.
@@ -90,7 +90,7 @@ async fn answers(client: &reqwest::Client, base: &str) -> anyhow::Result<Answers
     Ok(Answers { took, health, date, ready: (status, words) })
 }
 
-fn show(categories: &[Category], output: Output) -> anyhow::Result<()> {
+pub(in crate::cli) fn show(categories: &[Category], output: Output) -> anyhow::Result<()> {
     match output {
         Output::Table => print(live::table(categories, false).trim_end()),
         Output::Short => print(live::table(categories, true).trim_end()),
@@ -146,7 +146,8 @@ pub(super) fn before(root: Option<&Path>, file: Option<PathBuf>, output: Output)
     Ok(Exit::Done)
 }
 
-fn registry(root: &Path) -> Vec<Check> {
+/// What loading and checking a registry's folder finds.
+pub(in crate::cli) fn registry(root: &Path) -> Vec<Check> {
     let report = match check::check(&Target::Registry(root.to_owned())) {
         Ok(report) => report,
         Err(error) => {

@@ -76,6 +76,7 @@ impl Jobs {
         let parts = Parts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             queue: Arc::clone(&store) as Arc<dyn Queue>,
+            broker: None,
             artifacts: artifacts.clone(),
             contracts: Contracts::new(&base, "").map_err(anyhow::Error::msg)?,
             verifier: Verifier::new(issuer.rules(), keys),
@@ -87,6 +88,7 @@ impl Jobs {
         let work = worker::Parts {
             queue: Arc::clone(&store) as Arc<dyn Queue>,
             upkeep: store,
+            broker: None,
             artifacts,
             gateway: Gateway::new(&base, "").map_err(anyhow::Error::msg)?,
             apps,

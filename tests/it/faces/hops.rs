@@ -240,6 +240,7 @@ async fn given(hops: bool) -> f64 {
         uri_bytes_max,
         interpreter: Some(faces::Faces::interpreter(faces)),
         cache: None,
+        recorder: None,
         timeout_max: Duration::from_mins(10),
     };
     let node = tower::service_fn(|seated: gateway::Seated| async move {

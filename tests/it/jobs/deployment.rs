@@ -115,7 +115,8 @@ impl Deployment {
                 .unwrap();
             assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
         }
-        new.sql(&new.database, &format!("CREATE ROLE {}_api LOGIN IN ROLE appserver_api", new.database)).await;
+        let roles = "appserver_api, appserver_relay";
+        new.sql(&new.database, &format!("CREATE ROLE {}_api LOGIN IN ROLE {roles}", new.database)).await;
         let roles = "appserver_worker, appserver_reaper";
         new.sql(&new.database, &format!("CREATE ROLE {}_worker LOGIN IN ROLE {roles}", new.database)).await;
         Some(new)
@@ -136,7 +137,9 @@ impl Deployment {
         let log = self.folder.path().join(format!("{program}.log"));
         let (mut command, url) = (Command::new(beside(program)), format!("http://{listen}"));
         command.current_dir(self.folder.path()).args(args).stdin(Stdio::null());
-        for name in ["PORT", "APPSERVER_CONFIG", "APP_ID", "RHINO_COMPUTE_KEY", "LINK_KEY", "QUEUE_NAME"] {
+        for name in
+            ["PORT", "APPSERVER_CONFIG", "APP_ID", "RHINO_COMPUTE_KEY", "LINK_KEY", "QUEUE_NAME", "SERVICEBUS_CONN"]
+        {
             command.env_remove(name);
         }
         let (out, err) = (File::create(&log).unwrap(), File::options().append(true).open(&log).unwrap());
@@ -165,15 +168,18 @@ impl Deployment {
     }
 
     pub(super) async fn api(&self, gateway: &str) -> Program {
-        let listen = free();
+        self.api_at(&free(), gateway).await
+    }
+
+    pub(super) async fn api_at(&self, listen: &str, gateway: &str) -> Program {
         let public = format!("http://{listen}");
         let database = self.url(&format!("{}_api", self.database));
         let mut api = self.start(
             "appserver-api",
             &[],
-            &listen,
+            listen,
             &[
-                ("API_LISTEN", &listen),
+                ("API_LISTEN", listen),
                 ("PUBLIC_URL", &public),
                 ("APP_SERVER_URL", gateway),
                 ("APP_SERVER_KEY", WORKER_KEY),

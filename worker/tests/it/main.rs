@@ -7,6 +7,9 @@ mod azure;
 #[path = "../../../jobs/tests/it/azurite.rs"]
 mod azurite;
 #[cfg(test)]
+#[path = "../../../jobs/tests/it/servicebus/broker.rs"]
+mod broker;
+#[cfg(test)]
 mod processes;
 #[cfg(test)]
 mod support;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use jobs::{Kind, State, Store as _};
+use jobs::{Kind, State};
 
 use crate::support::{Bench, Stub};
 
@@ -46,21 +46,96 @@ async fn a_worker_that_is_told_to_go_gives_back_what_it_cannot_finish() {
     assert_eq!(last.kind, Kind::Returned);
 }
 
+/// J10: the workers' clocks are wrong by five minutes, each in its own way, and no lease ends early by it.
+#[tokio::test]
+async fn j10_clocks_that_are_wrong_end_no_lease_early() {
+    let Some(library) = std::env::var_os("APPSERVER_TEST_FAKETIME") else {
+        assert!(std::env::var_os("CI").is_none(), "CI must not pass without a clock that lies");
+        eprintln!("SKIPPED: APPSERVER_TEST_FAKETIME is not set; ./test sets it");
+        return;
+    };
+    let Some(bench) = Bench::on_postgres(None).await else { return };
+    let stub = Stub::start(true).await;
+    let id = bench.submit().await;
+    let skewed = |by: &str| {
+        let library = library.to_str().unwrap();
+        bench.employ_with(
+            &stub.url,
+            &[
+                ("LD_PRELOAD", library),
+                ("FAKETIME", by),
+                ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+                ("DONT_FAKE_MONOTONIC", "1"),
+            ],
+        )
+    };
+    let mut early = skewed("-5m");
+    bench.until(id, |job| job.state == State::Running && stub.asked.load(Ordering::SeqCst) == 1).await;
+    // Its leases last 4 s. Others whose clocks are ahead, and behind, take back what has lapsed meanwhile.
+    let mut others = [skewed("+5m"), skewed("-5m"), bench.employ(&stub.url)];
+    tokio::time::sleep(std::time::Duration::from_secs(8)).await;
+    stub.first.add_permits(1);
+    let done = bench.until(id, |job| job.state.is_final()).await;
+    assert_eq!((done.state, done.attempts, stub.asked.load(Ordering::SeqCst)), (State::Succeeded, 1, 1));
+    let kinds: Vec<_> = bench.store.events(&bench.scope, id, 0).await.unwrap().iter().map(|entry| entry.kind).collect();
+    assert_eq!(kinds, [Kind::Submitted, Kind::Claimed, Kind::Started, Kind::Succeeded]);
+    early.signal("TERM");
+    for worker in &mut others {
+        worker.signal("TERM");
+        assert_eq!(worker.exit_code(), Some(0));
+    }
+    assert_eq!(early.exit_code(), Some(0));
+}
+
 mod slow {
+    use std::time::Duration;
+
     use super::{Bench, Kind, State, Stub};
-    use jobs::Store as _;
+    use crate::broker::{Broker, Rules};
 
     #[tokio::test]
-    #[ignore = "a thousand jobs, and workers that are killed: minutes"]
+    #[ignore = "slow: a thousand jobs, and workers that are killed: minutes"]
     async fn j1_twenty_kills_in_a_thousand_jobs_lose_none_and_publish_none_twice() {
-        let (bench, stub) = (Bench::new().await, Stub::start(false).await);
+        j1(&Bench::new().await).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "slow: a thousand jobs, and workers that are killed: minutes"]
+    async fn j1_on_postgres() {
+        let Some(bench) = Bench::on_postgres(None).await else { return };
+        j1(&bench).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "slow: a thousand jobs, and workers that are killed: minutes"]
+    async fn j1_with_service_bus() {
+        // A lock that lasts no longer than a lease: what a killed worker had comes again soon.
+        let rules = Rules { lock_ms: 5_000, ..Rules::default() };
+        let Some(broker) = Broker::start(rules) else { return };
+        let Some(bench) = Bench::on_postgres(Some(&broker)).await else { return };
+        j1(&bench).await;
+        // Messages of jobs that are over are found stale, and at last there is none.
+        let _worker = bench.employ(&Stub::start(false).await.url);
+        for _ in 0..1500 {
+            let left: u64 =
+                ["ready", "locked", "scheduled"].map(|name| broker.figure("jobs-sitefit", name)).iter().sum();
+            if left == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("messages are left: {}", broker.say("stats"));
+    }
+
+    async fn j1(bench: &Bench) {
+        let stub = Stub::start(false).await;
         let mut ids = Vec::new();
         for _ in 0..1000 {
             ids.push(bench.submit().await);
         }
         let mut workers: Vec<_> = (0..3).map(|_| bench.employ(&stub.url)).collect();
         for kill in 0..20 {
-            tokio::time::sleep(std::time::Duration::from_millis(300 + 37 * kill)).await;
+            tokio::time::sleep(Duration::from_millis(300 + 37 * kill)).await;
             let which = usize::try_from(kill).unwrap() % workers.len();
             // Dropping it is a SIGKILL.
             workers[which] = bench.employ(&stub.url);

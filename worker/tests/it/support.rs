@@ -9,11 +9,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
-use jobs::{AppId, Inputs, Job, JobId, NewJob, Scope, Sqlite, Store as _, Submitted, Tenant, Tenants as _};
+use jobs::postgres::{Admin, Settings, migrate};
+use jobs::{AppId, Inputs, Job, JobId, NewJob, Postgres, Scope, Sqlite, Store, Submitted, Tenant, Tenants as _};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
+
+use crate::broker::Broker;
 
 /// What the stub has been asked, and who may have an answer.
 #[derive(Clone)]
@@ -47,11 +50,13 @@ async fn solve(State(stub): State<Stub>) -> String {
     format!(r#"{{"outputs":{{"by":{number}}},"warnings":[],"receipt":null}}"#)
 }
 
-/// A store in a folder, with one tenant in one app.
+/// A store with one tenant in one app, and a folder for artifacts.
 pub(crate) struct Bench {
-    pub(crate) store: Arc<Sqlite>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) scope: Scope,
     folder: TempDir,
+    /// What workers are told, so that they work on this store.
+    settings: Vec<(&'static str, String)>,
 }
 
 impl Bench {
@@ -60,7 +65,40 @@ impl Bench {
         let store = Arc::new(Sqlite::open(&folder.path().join("jobs.sqlite")).await.unwrap());
         let scope = Scope::new(Tenant::new("acme").unwrap(), AppId::new("sitefit").unwrap());
         store.admit(&scope.tenant, std::slice::from_ref(&scope.app)).await.unwrap();
-        Self { store, scope, folder }
+        let url = format!("sqlite:{}", folder.path().join("jobs.sqlite").display());
+        Self { store, scope, folder, settings: vec![("DATABASE_URL", url)] }
+    }
+
+    /// A database of its own on the server that is named, in a schema of the app's own, with a login for workers; and a broker before it, where there is one. None
+    /// where there is no server.
+    pub(crate) async fn on_postgres(broker: Option<&Broker>) -> Option<Self> {
+        let Some(server) = std::env::var("APPSERVER_TEST_POSTGRES").ok() else {
+            assert!(std::env::var_os("CI").is_none(), "CI must not pass without a Postgres");
+            eprintln!("SKIPPED: APPSERVER_TEST_POSTGRES is not set; ./test sets it");
+            return None;
+        };
+        let host = server.rsplit('@').next().unwrap().to_owned();
+        let name = format!("w_{}", JobId::new().as_uuid().simple());
+        let url = |user: &str, database: &str| format!("postgres://{user}@{host}/{database}");
+        let mut raw = PgConnection::connect(&url("postgres", "postgres")).await.unwrap();
+        let mut run = async |sql: String| {
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut raw).await.unwrap();
+        };
+        run(format!("CREATE DATABASE {name}")).await;
+        let schema = "sitefit_jobs".to_owned();
+        let admin = Settings { schema: schema.clone(), ..Settings::new(&url("postgres", &name)) };
+        migrate(&admin).await.unwrap();
+        run(format!("CREATE ROLE {name}_api LOGIN IN ROLE appserver_api, appserver_relay")).await;
+        run(format!("CREATE ROLE {name}_worker LOGIN IN ROLE appserver_worker, appserver_reaper")).await;
+        let scope = Scope::new(Tenant::new("acme").unwrap(), AppId::new("sitefit").unwrap());
+        let admin = Admin::connect(&admin).await.unwrap();
+        admin.admit(&scope.tenant, std::slice::from_ref(&scope.app)).await.unwrap();
+        let mut settings =
+            vec![("DATABASE_URL", url(&format!("{name}_worker"), &name)), ("DATABASE_SCHEMA", schema.clone())];
+        settings.extend(broker.map(|broker| ("SERVICEBUS_CONN", broker.connection("c2VjcmV0"))));
+        let api = Settings { outbox: broker.is_some(), schema, ..Settings::new(&url(&format!("{name}_api"), &name)) };
+        let store = Arc::new(Postgres::connect(&api).await.unwrap());
+        Some(Self { store, scope, folder: tempfile::tempdir().unwrap(), settings })
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -127,7 +165,8 @@ impl Bench {
         let child = Command::new(env!("CARGO_BIN_EXE_appserver-worker"))
             .env("APP_ID", "sitefit")
             .env("APP_SERVER_URL", gateway)
-            .env("DATABASE_URL", format!("sqlite:{}", self.folder().join("jobs.sqlite").display()))
+            .env_remove("SERVICEBUS_CONN")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .env("ARTIFACTS_DIR", self.folder().join("artifacts"))
             .env("LOCK_RENEW_SEC", "1")
             .env("WORKER_LISTEN", listen.to_string())

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use jobs::{State, Store as _};
+use jobs::State;
 
 use crate::support::{Bench, Stub};
 

@@ -316,7 +316,8 @@ fn each_rule_finds_its_fixture_and_nothing_worse() {
 #[test]
 fn no_rule_is_without_a_fixture() {
     let covered: BTreeSet<_> = fixtures().into_iter().map(|(rule, ..)| rule).collect();
-    // Of the command, of the same version, of sitefit's outputs (below), and what only shows where another rule has failed.
+    // Of the command, of the same version, of sitefit's outputs (below), and the net below all other rules, which `compat/whole.rs` tests
+    // without them.
     let elsewhere =
         ["bump_too_small", "version_changed", "output_added", "output_order_changed", "old_example_refused"];
     let without: Vec<_> = RULES
@@ -325,6 +326,27 @@ fn no_rule_is_without_a_fixture() {
         .filter(|word| !covered.contains(word) && !elsewhere.contains(word))
         .collect();
     assert!(without.is_empty(), "{without:?}");
+}
+
+/// The bridge has one output, so outputs that change their places are sitefit's.
+#[test]
+fn outputs_in_another_order_are_found_and_nothing_worse() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../registry/contracts/sitefit/1.1.0");
+    let old = Folder::read(&root).unwrap();
+    let mut files = old.files.clone();
+    let mut change = |file: &str, from: &str, to: &str| {
+        let text = String::from_utf8_lossy(&files[file]).into_owned();
+        assert!(text.contains(from), "{file} has no {from}");
+        files.insert(file.to_owned(), text.replacen(from, to, 1).into_bytes().into());
+    };
+    change(MANIFEST, r#""version": "1.1.0""#, r#""version": "1.1.1""#);
+    change(OUT, r#""x-order": 1"#, r#""x-order": 99"#);
+    let new = Folder::of(files);
+    let sides = [&old, &new].map(|folder| Contract::of(folder).unwrap_or_else(|faults| panic!("{}", report(&faults))));
+    let comparison = compare(&Side::new(&old, &sides[0]), &Side::new(&new, &sides[1]));
+    let words: Vec<_> = comparison.changes.iter().map(|change| change.rule.word).collect();
+    assert_eq!((words, comparison.needed), (vec!["output_order_changed"], Some(Bump::Patch)));
+    assert!(comparison.changes[0].new.at.line > 1 && comparison.announces_all());
 }
 
 #[test]

@@ -19,10 +19,11 @@ on_each_database!(
     a_worker_that_vanishes_every_time_makes_its_job_dead,
     a_cancel_reaches_the_worker_by_its_renewal_and_wins_over_its_result,
     a_cancel_of_a_vanished_worker_ends_the_job,
-    tenants_take_turns_however_much_one_of_them_has_queued,
     claims_at_one_time_never_give_one_job_twice,
     a_queue_tells_its_figures,
-    a_call_that_changes_nothing_keeps_no_claim_from_its_job,
+    a_call_that_changes_nothing_keeps_no_claim_from_its_job;
+    // A broker gives out what came first.
+    databases only: tenants_take_turns_however_much_one_of_them_has_queued,
 );
 
 async fn a_job_goes_through_its_states_to_a_result(db: &Db) {

@@ -72,6 +72,21 @@ async fn a8_ten_thousand_turns_of_one_connection_carry_no_tenant() {
     super::isolation::turns_of_one_connection(10_000).await;
 }
 
+#[tokio::test]
+#[ignore = "slow: a thousand races of a hundred submits"]
+async fn j5_a_thousand_races_of_a_hundred_submits_make_a_thousand_jobs() {
+    let Some(server) = Server::get() else { return };
+    let database = server.database().await;
+    admit_all(&database.admin().await).await;
+    let db = database.db().await;
+    for race in 0..1000 {
+        crate::contract::callers::one_job_of_a_hundred(&db, &race.to_string()).await;
+    }
+    let mut raw = database.raw("postgres").await;
+    let made: i64 = sqlx::query("SELECT count(*) FROM job").fetch_one(&mut raw).await.unwrap().get(0);
+    assert_eq!(made, 1000);
+}
+
 /// How many jobs a second go from claim to complete: a figure, not a test of the machine.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "slow: a figure"]
