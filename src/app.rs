@@ -87,10 +87,7 @@ impl App {
         let access = access(config, consent)?;
         let options = registry_options(&config.registry);
         let (registry, reloader) = tokio::task::spawn_blocking(move || Registry::follow(options)).await??;
-        let keys = registry.current().tenants.key_count();
-        if matches!(access, Access::Keys(None)) && keys == 0 {
-            tracing::warn!("nobody can call: tenants.json holds no service key (make one with `appserver key`)");
-        }
+        warn_where_nobody_can_call(&access, &registry);
         let key = key(secrets.node_key)?;
         let (tracer, exporter) = tracer(&config.trace, secrets.trace_headers.as_ref())?;
         let (nodes, driver) = Nodes::new(node_options(config, key.as_ref()))?;
@@ -302,6 +299,12 @@ fn guard(address: &Address) -> anyhow::Result<Guard> {
     };
     let proxies = address.trusted_proxies.iter().map(network).collect::<anyhow::Result<_>>()?;
     Ok(Guard::new(address.requests_per_sec_max, address.burst, proxies))
+}
+
+fn warn_where_nobody_can_call(access: &Access, registry: &Registry) {
+    if matches!(access, Access::Keys(None)) && registry.current().tenants.key_count() == 0 {
+        tracing::warn!("nobody can call: tenants.json holds no service key (make one with `appserver key`)");
+    }
 }
 
 /// The listener for operators, and what answers there.

@@ -46,6 +46,7 @@ pub type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 ///
 /// # Errors
 /// The command as it was, and why a file cannot be used.
+#[expect(clippy::result_large_err, reason = "called once, at the start, and the command goes on to say what is wrong")]
 pub fn from_files(mut command: Command, var: Variables<'_>) -> Result<Command, (Command, String)> {
     let secrets: Vec<_> = command
         .get_arguments()

@@ -108,8 +108,8 @@ fn every_command_is_called_for_json_here_or_says_why_not() {
 
 /// Runs it with `--json`, and holds what it prints against what was said.
 fn call(folder: &Path, (command, words, ends, member): Call, names: &[(&str, &str)]) {
-    let named = |word: &&str| names.iter().find(|(name, _)| name == word).map_or(*word, |(_, is)| *is).to_owned();
-    let mut words: Vec<String> = command.split(' ').map(str::to_owned).chain(words.iter().map(named)).collect();
+    let filled = |word: &&str| names.iter().find(|(name, _)| name == word).map_or(*word, |(_, is)| *is).to_owned();
+    let mut words: Vec<String> = command.split(' ').map(str::to_owned).chain(words.iter().map(filled)).collect();
     if words[0] == "job" {
         // Whose jobs stands before what is done with them.
         let whose = ["--database", "sqlite:jobs.sqlite", "--tenant", "studio", "--app", "sitefit"];

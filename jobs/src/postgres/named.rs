@@ -12,6 +12,7 @@ use crate::{AppId, Claimed, Error, JobId, Lease, Scope, State};
 
 /// What there is to do about a job that a message names.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, taken apart where it comes")]
 pub(crate) enum Named {
     Claimed(Claimed),
     /// It is not due, or somebody holds it: to be looked at again after so long.

@@ -64,6 +64,7 @@ pub enum Settle {
     DeadLetter { reason: String, description: String },
 }
 
+#[expect(clippy::large_enum_variant, reason = "as many as there are workers")]
 enum Ask {
     Next(oneshot::Sender<Received>),
     Settle(Received, Settle, oneshot::Sender<Result<Answer, Fault>>),
@@ -92,10 +93,8 @@ impl Drop for Inbox {
 impl Received {
     /// What was written on it beside its body, such as why it is dead.
     pub fn property(&self, name: &str) -> Option<String> {
-        match self.properties.as_ref()?.get(name)? {
-            SimpleValue::String(text) => Some(text.clone()),
-            _ => None,
-        }
+        let SimpleValue::String(text) = self.properties.as_ref()?.get(name)? else { return None };
+        Some(text.clone())
     }
 }
 
@@ -282,12 +281,12 @@ impl Link {
                     }
                 },
                 () = kept => self.give_back().await?,
-                delivery = self.receiver.recv::<Body<Value>>() => self.arrived(delivery).await?,
+                delivery = self.receiver.recv::<Body<Value>>() => self.arrived(delivery)?,
             }
         }
     }
 
-    async fn arrived(&mut self, delivery: Result<Delivery<Body<Value>>, RecvError>) -> Result<(), Fault> {
+    fn arrived(&mut self, delivery: Result<Delivery<Body<Value>>, RecvError>) -> Result<(), Fault> {
         let received = self.received(delivery.map_err(gone)?);
         self.spare.push_back((received, Instant::now() + SPARE_MAX));
         self.give_out();

@@ -137,18 +137,17 @@ async fn keep(mut cbs: CbsClient, address: Address, audience: String) {
 /// How servers are told from others: by the system's certificates.
 fn tls() -> Result<TlsConnector, Fault> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    let config = match CONFIG.get() {
-        Some(config) => config,
-        None => {
-            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-            let config = ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .map_err(gone)?
-                .with_platform_verifier()
-                .map_err(gone)?
-                .with_no_client_auth();
-            CONFIG.get_or_init(|| Arc::new(config))
-        }
+    let config = if let Some(config) = CONFIG.get() {
+        config
+    } else {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(gone)?
+            .with_platform_verifier()
+            .map_err(gone)?
+            .with_no_client_auth();
+        CONFIG.get_or_init(|| Arc::new(config))
     };
     Ok(TlsConnector::from(Arc::clone(config)))
 }

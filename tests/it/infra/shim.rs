@@ -80,14 +80,13 @@ impl Unit {
         let variables = variables(&self.module);
         let mut faults = Vec::new();
         for (key, given) in &self.inputs {
-            match variables.get(key) {
-                Some((kind, _)) => faults.extend(misfit(given, kind).map(|wanted| format!("`{key}` is to {wanted}"))),
-                None => {
-                    let near =
-                        variables.keys().filter(|word| word.starts_with(&key[..key.len() / 2])).min_by_key(|w| w.len());
-                    let near = near.map(|word| format!("; `{word}` is")).unwrap_or_default();
-                    faults.push(format!("`{key}` is no variable of {name}{near}"));
-                }
+            if let Some((kind, _)) = variables.get(key) {
+                faults.extend(misfit(given, kind).map(|wanted| format!("`{key}` is to {wanted}")));
+            } else {
+                let near =
+                    variables.keys().filter(|word| word.starts_with(&key[..key.len() / 2])).min_by_key(|w| w.len());
+                let near = near.map(|word| format!("; `{word}` is")).unwrap_or_default();
+                faults.push(format!("`{key}` is no variable of {name}{near}"));
             }
         }
         for (key, (_, default)) in &variables {
@@ -134,6 +133,7 @@ fn variables(module: &Path) -> BTreeMap<String, (Expression, bool)> {
 }
 
 /// What a value is to be that it is not.
+#[expect(clippy::wildcard_enum_match_arm, reason = "types are spelled in two ways; the rest is no type")]
 fn misfit(given: &Value, kind: &Expression) -> Option<String> {
     let fits = |good: bool, what: &str| (!good).then(|| format!("be {what}"));
     match kind {

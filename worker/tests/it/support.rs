@@ -72,7 +72,8 @@ impl Bench {
     /// A database of its own on the server that is named, in a schema of the app's own, with a login for workers; and a broker before it, where there is one. None
     /// where there is no server.
     pub(crate) async fn on_postgres(broker: Option<&Broker>) -> Option<Self> {
-        let Some(server) = std::env::var("APPSERVER_TEST_POSTGRES").ok() else {
+        let Some(server) = std::env::var_os("APPSERVER_TEST_POSTGRES").and_then(|server| server.into_string().ok())
+        else {
             assert!(std::env::var_os("CI").is_none(), "CI must not pass without a Postgres");
             eprintln!("SKIPPED: APPSERVER_TEST_POSTGRES is not set; ./test sets it");
             return None;
