@@ -68,9 +68,10 @@ const JOBS: [Call; 7] = [
 const LINES: [&str; 4] = ["watch", "job list", "job dead", "job watch"];
 
 /// At a running gateway; `OPERATORS` and `CALLERS` are its two addresses.
-const LIVE: [Call; 8] = [
+const LIVE: [Call; 9] = [
     ("check", &["--url", "CALLERS"], 3, "/categories/0/checks/0/id"),
     ("matrix", &["--url", "CALLERS"], 3, "/apps/0/app_id"),
+    ("slo", &["--url", "CALLERS"], 0, "/0/app_id"),
     ("watch", &["--once", "--after", "0", "--url", "CALLERS"], 0, "/number"),
     ("node list", &["--url", "OPERATORS"], 0, "/0/state"),
     ("node drain", &["node-1", "--url", "OPERATORS"], 0, "/0/state"),

@@ -96,7 +96,7 @@ async fn what_the_platform_fails_spends_the_budget_and_a_new_policy_holds_at_onc
     for _ in 0..3 {
         assert!(gateway.solve("sitefit:1.0.0", &other).await.status >= 502);
     }
-    assert_eq!(gateway.solve("sitefit:1.0.0", &json!({ "inputs": 1 })).await.status, 400);
+    assert_eq!(gateway.solve("sitefit:1.0.0", &json!({ "inputs": 1 })).await.status, 422);
     let text = scrape(&gateway).await;
     let count =
         |name: &str| value(&text, &format!("appserver_slo_{name}_total{{app_id=\"sitefit\",slo=\"availability\"}}"));

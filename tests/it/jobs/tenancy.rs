@@ -12,7 +12,9 @@ fn idle() -> Setup {
 
 /// A body without what names the one request.
 fn anonymous(mut body: Value) -> Value {
-    body.as_object_mut().unwrap().remove("request_id");
+    let members = body.as_object_mut().unwrap();
+    members.remove("request_id");
+    members.remove("trace_id");
     body
 }
 

@@ -45,7 +45,11 @@ fn installed() -> Option<PathBuf> {
 }
 
 pub(crate) fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../jobs/tests/servicebus").join(name)
+    // The programs' tests use it, too: at the root, and beside this crate.
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = [manifest.join("jobs"), manifest.join("../jobs")];
+    let jobs = folders.iter().find(|folder| folder.is_dir()).expect("a folder of jobs");
+    jobs.join("tests/servicebus").join(name)
 }
 
 impl Broker {

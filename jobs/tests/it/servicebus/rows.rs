@@ -23,10 +23,12 @@ impl Bench {
 
     /// Claims, for as long as a slow machine may take.
     async fn claim(&self, lease: Duration) -> Claimed {
-        for _ in 0..20 {
-            // While the line is made there is none.
-            if let Ok(Some(claimed)) = self.bus.claim(&app("sitefit"), "w", lease).await {
-                return claimed;
+        for _ in 0..600 {
+            // While the line is made there is none, and one that could not be made just now is told at once.
+            match self.bus.claim(&app("sitefit"), "w", lease).await {
+                Ok(Some(claimed)) => return claimed,
+                Ok(None) => {}
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
         panic!("nothing to claim");
