@@ -10,7 +10,7 @@ use super::{alerts_text, folder, tool};
 use crate::support::copy;
 
 /// The tests in the order in which a mutant is most quickly found.
-const SUITES: [&str; 6] = ["jobs", "nodes", "registry", "processes", "slo-windows", "slo"];
+const SUITES: [&str; 7] = ["jobs", "nodes", "registry", "processes", "slo-windows", "slo", "slo-long"];
 
 /// Rules that were spoilt in one place.
 struct Mutant {
