@@ -148,6 +148,7 @@ pub struct Cache {
     pub batch_ttl_sec: u64,
     pub failure_ttl_sec: u64,
     pub followers_max: usize,
+    pub bodies_bytes_max: u64,
 }
 
 /// How nodes are watched.
@@ -326,6 +327,7 @@ impl Default for Cache {
             batch_ttl_sec: 86_400,
             failure_ttl_sec: 60,
             followers_max: 1024,
+            bodies_bytes_max: 16 * 1024 * 1024,
         }
     }
 }
