@@ -2,19 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use appserver::config::AdminListen;
+use appserver::config::{AdminListen, Config};
 use serde_json::json;
 
 use crate::support::{Answered, Setup, TestGateway, sitefit};
+
+mod strangers;
+
+/// With a listener for operators, and a cache.
+fn watched(config: &mut Config) {
+    config.admin.listen = AdminListen::At("127.0.0.1:0".parse().unwrap());
+    config.cache.enabled = true;
+}
 
 async fn gateway() -> TestGateway {
     TestGateway::with(Setup {
         nodes: vec![simnode::Config::default()],
         keys: true,
-        config: Some(|config| {
-            config.admin.listen = AdminListen::At("127.0.0.1:0".parse().unwrap());
-            config.cache.enabled = true;
-        }),
+        config: Some(watched),
         ..Setup::default()
     })
     .await
@@ -109,6 +114,25 @@ async fn what_the_platform_fails_spends_the_budget_and_a_new_policy_holds_at_onc
     assert!((counted["budget_left"].as_f64().unwrap() + 149.0).abs() < 1e-6, "{counted}");
     assert!((counted["burn_5m"].as_f64().unwrap() - 150.0).abs() < 1e-6, "{counted}");
     assert_eq!((&promised[3]["slo"], &promised[3]["counted"]), (&json!("jobs_success"), &serde_json::Value::Null));
+    // People are told the same, each figure below its heading.
+    let table = gateway.get("/health/registry?format=text").await.text;
+    let heading = table.lines().find(|line| line.starts_with("app_id") && line.contains("budget_left")).unwrap();
+    let cell = |slo: &str, column: &str| {
+        let words = |line: &&str| line.split_whitespace().take(2).eq(["sitefit", slo]);
+        let line = table.lines().find(words).unwrap_or_else(|| panic!("{slo}: {table}"));
+        line[heading.find(column).unwrap()..].split("  ").next().unwrap().to_owned()
+    };
+    assert_eq!(cell("availability", "objective"), "99.50 %");
+    assert_eq!(cell("availability", "good"), "25.00 %");
+    assert_eq!(
+        (cell("availability", "budget_left"), cell("availability", "burn_5m")),
+        ("-14900 %".into(), "150.0x".into())
+    );
+    assert_eq!(
+        (cell("jobs_success", "budget_left"), cell("jobs_success", "good")),
+        ("-".into(), "-".into()),
+        "unknown here"
+    );
     crate::support::edit_policy(&gateway.root().join("contracts/sitefit"), |policy| {
         policy["slo"] = json!({ "availability": 0.5 });
     });
