@@ -147,6 +147,31 @@ async fn what_the_platform_fails_spends_the_budget_and_a_new_policy_holds_at_onc
 }
 
 #[tokio::test]
+async fn processor_time_is_counted_where_a_node_tells_of_it() {
+    use simnode::Profile;
+    for (profile, metering, told) in
+        [(Profile::V017, true, true), (Profile::V017, false, false), (Profile::V016, true, false)]
+    {
+        let node = simnode::Config { metering, ..simnode::Config::of(profile) };
+        let gateway = TestGateway::with(Setup { nodes: vec![node], config: Some(watched), ..Setup::default() }).await;
+        let asked = |width: f64| json!({ "inputs": { "site_width": width, "site_depth": 40 } });
+        for width in [30.0, 31.0, 31.0, -1.0] {
+            gateway.solve("sitefit:1.0.0", &asked(width)).await;
+        }
+        let text = scrape(&gateway).await;
+        let figure = |name: &str| value(&text, &format!("{name}{{app_id=\"sitefit\",lane=\"preview\"}}"));
+        assert_eq!(figure("appserver_node_solve_seconds_count"), Some(2.0), "one of the cache, one refused: {text}");
+        // The stand-in says how long it worked, which is less than what the gateway waited for it.
+        let [count, sum] = ["count", "sum"].map(|end| figure(&format!("appserver_node_cpu_seconds_{end}")));
+        assert_eq!(count, told.then_some(2.0), "{profile:?} {metering}: {text}");
+        assert!(
+            sum.is_none_or(|sum| (0.0..figure("appserver_node_solve_seconds_sum").unwrap() + 0.001).contains(&sum))
+        );
+        gateway.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn no_caller_can_add_a_series() {
     let gateway = gateway().await;
     assert_eq!(gateway.solve("sitefit:1.0.0", &sitefit()).await.status, 200);

@@ -44,7 +44,7 @@ impl Program {
         Self { child, url: format!("http://{listen}"), log }
     }
 
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
@@ -130,10 +130,7 @@ impl Deployment {
     }
 
     pub(super) async fn sql(&self, database: &str, text: &str) {
-        let mut admin =
-            PgConnection::connect(&format!("postgres://postgres@{}/{database}", self.server)).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut admin).await.unwrap();
-        admin.close().await.unwrap();
+        sql(&self.server, database, text).await;
     }
 
     pub(super) fn url(&self, user: &str) -> String {
@@ -241,6 +238,13 @@ impl Deployment {
         let answer = self.client.get(url).bearer_auth(token).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
+}
+
+/// As the server's owner.
+pub(crate) async fn sql(server: &str, database: &str, text: &str) {
+    let mut admin = PgConnection::connect(&format!("postgres://postgres@{server}/{database}")).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut admin).await.unwrap();
+    admin.close().await.unwrap();
 }
 
 /// A program of the workspace: they are built into one folder.

@@ -215,29 +215,31 @@ async fn watched(prometheus: &Prometheus) {
     let choices = prometheus.json("/api/v1/label/app_id/values", &[("match[]", "appserver_versions")]).await;
     assert!(choices["data"].as_array().unwrap().contains(&json!(NEW)), "the dashboard's choices: {choices}");
     // Whether the query has the app in place of a variable, or has a line for each app.
-    let mut asked: Vec<(String, bool)> = panels("app").into_iter().map(|panel| (panel.query, true)).collect();
+    let mut asked: Vec<(String, String, bool)> =
+        panels("app").into_iter().map(|panel| (panel.title, panel.query, true)).collect();
     let by_app = |legend: &str| legend.contains("{{app_id}}");
-    asked.extend(panels("fleet").into_iter().filter(|panel| by_app(&panel.legend)).map(|panel| (panel.query, false)));
-    asked.extend(recorded().into_iter().map(|name| (name, false)));
+    let of_fleet = panels("fleet").into_iter().filter(|panel| by_app(&panel.legend));
+    asked.extend(of_fleet.map(|panel| (panel.title, panel.query, false)));
+    asked.extend(recorded().into_iter().map(|name| ("recorded".to_owned(), name, false)));
     let all = asked.len();
     let mut left = Vec::new();
     for _ in 0..120 {
         left.clear();
-        for (query, variable) in &asked {
-            let rows = [prometheus.panel(query, OLD).await, prometheus.panel(query, NEW).await];
-            let [old, new] = if *variable {
+        for (title, query, variable) in asked {
+            let rows = [prometheus.panel(&query, OLD).await, prometheus.panel(&query, NEW).await];
+            let [old, new] = if variable {
                 rows.map(|rows| lines(&rows, None))
             } else {
                 [OLD, NEW].map(|app| lines(&rows[1], Some(app)))
             };
             if old.is_empty() || new.is_empty() || !old.is_subset(&new) {
-                left.push((query.clone(), *variable, format!("{OLD}: {old:?}; {NEW}: {new:?}")));
+                left.push((title, query, variable, format!("{OLD}: {old:?}; {NEW}: {new:?}")));
             }
         }
         if left.is_empty() {
             break;
         }
-        asked = left.iter().map(|(query, variable, _)| (query.clone(), *variable)).collect();
+        asked = left.iter().map(|(title, query, variable, _)| (title.clone(), query.clone(), *variable)).collect();
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     assert!(left.is_empty(), "they tell of {OLD} and not of {NEW}: {left:#?}\n{}", prometheus.program.said());
