@@ -241,38 +241,23 @@ mod slow {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    #[tokio::test]
-    #[ignore = "slow: the whole of compose.yaml, with Postgres and Azurite"]
-    async fn compose_brings_the_platform_up_in_its_order_with_what_it_tells_each_program() {
-        let tools = std::env::var_os("APPSERVER_TEST_INFRA").map(PathBuf::from);
-        let postgres = std::env::var("APPSERVER_TEST_POSTGRES").ok();
-        let (Some(tools), Some(postgres), Some(azurite)) = (tools, postgres, azurite()) else {
-            assert!(std::env::var_os("CI").is_none(), "CI must not pass without them");
-            eprintln!("SKIPPED: it takes APPSERVER_TEST_INFRA, APPSERVER_TEST_POSTGRES and APPSERVER_TEST_AZURITE");
-            return;
-        };
-        if tool(&["prometheus"]).is_none() || tool(&["promtool"]).is_none() {
-            return;
-        }
-        let server = postgres.rsplit('@').next().unwrap();
-        let (host, port) = server.rsplit_once(':').unwrap();
+    /// Where everything is on this computer.
+    struct Places {
+        gateway: String,
+        operators: String,
+        api: String,
+        watcher: String,
+        words: Vec<(String, String)>,
+    }
+
+    /// A database, a container and free addresses in place of those of the file.
+    async fn places(server: &str, azurite: String) -> Places {
         let database = format!("p_{}", uuid::Uuid::new_v4().simple());
         sql(server, "postgres", &format!("CREATE DATABASE {database}")).await;
         let container = format!("c{}", uuid::Uuid::new_v4().simple());
         make_container(&azurite, &container);
-
-        // `prepare` as people run it, in a copy.
-        let folder = tempfile::tempdir().unwrap();
-        for part in ["registry", "infra"] {
-            copy(&repository().join(part), &folder.path().join(part));
-        }
-        let prepare = folder.path().join("infra/compose/prepare");
-        let prepared = Command::new(&prepare).env("APPSERVER", beside("appserver")).output().unwrap();
-        assert!(prepared.status.success(), "{}", String::from_utf8_lossy(&prepared.stderr));
-
-        let issuer = identity::Issuer::new("one", "https://id.example", "authenticated").unwrap();
-        let [node, gateway, operators, api, worker] = [(); 5].map(|()| free());
-        let watcher = free();
+        let (host, port) = server.rsplit_once(':').unwrap();
+        let [node, gateway, operators, api, worker, watcher] = [(); 6].map(|()| free());
         let words = [
             ("http://node:6500/", format!("http://{node}/")),
             ("node:6500", node),
@@ -293,62 +278,105 @@ mod slow {
             ("host=postgres", format!("host={host}\nport={port}")),
             ("dbname=appserver", format!("dbname={database}")),
             ("0.0.0.0", "127.0.0.1".to_owned()),
+            // Of `roles`, whose file of services has the rest.
+            ("PGHOST", host.to_owned()),
+            ("PGDATABASE", database),
         ];
+        let words = words.into_iter().map(|(from, to)| (from.to_owned(), to)).collect();
+        Places { gateway, operators, api, watcher, words }
+    }
+
+    /// The file's secrets as `prepare` makes them, in a copy of what it needs; then in the words of this computer.
+    fn prepare(composed: &Composed) {
+        let folder = &composed.folder;
+        for part in ["registry", "infra"] {
+            copy(&repository().join(part), &folder.join(part));
+        }
+        let mut prepare = Command::new(folder.join("infra/compose/prepare"));
+        let prepared = prepare.env("APPSERVER", beside("appserver")).output().unwrap();
+        assert!(prepared.status.success(), "{}", String::from_utf8_lossy(&prepared.stderr));
+        fs::create_dir(folder.join("secrets")).unwrap();
+        for secret in fs::read_dir(folder.join("infra/compose/secrets")).unwrap() {
+            let secret = secret.unwrap();
+            let text = composed.here(&fs::read_to_string(secret.path()).unwrap());
+            fs::write(folder.join("secrets").join(secret.file_name()), text).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "slow: the whole of compose.yaml, with Postgres and Azurite"]
+    async fn compose_brings_the_platform_up_in_its_order_with_what_it_tells_each_program() {
+        let set = |name: &str| std::env::var_os(name).map(|value| value.into_string().unwrap());
+        let (tools, postgres) = (set("APPSERVER_TEST_INFRA"), set("APPSERVER_TEST_POSTGRES"));
+        let (Some(tools), Some(postgres), Some(azurite)) = (tools, postgres, azurite()) else {
+            assert!(std::env::var_os("CI").is_none(), "CI must not pass without them");
+            eprintln!("SKIPPED: it takes APPSERVER_TEST_INFRA, APPSERVER_TEST_POSTGRES and APPSERVER_TEST_AZURITE");
+            return;
+        };
+        if tool(&["prometheus"]).is_none() {
+            return;
+        }
+        let places = places(postgres.rsplit('@').next().unwrap(), azurite).await;
+        let issuer = identity::Issuer::new("one", "https://id.example", "authenticated").unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let mut composed = Composed {
-            document: document(&tools),
+            document: document(Path::new(&tools)),
             images: images(),
             folder: folder.path().to_owned(),
-            words: words.into_iter().map(|(from, to)| (from.to_owned(), to)).collect(),
+            words: places.words.clone(),
             given: vec![("JWT_JWKS_URL", publish(&issuer).await), ("JWT_ISSUER", "https://id.example".to_owned())],
             running: BTreeMap::new(),
             // Those that are the tests' own.
             order: ["postgres", "azurite", "container"].map(str::to_owned).into(),
         };
-        fs::create_dir(folder.path().join("secrets")).unwrap();
-        for secret in fs::read_dir(folder.path().join("infra/compose/secrets")).unwrap() {
-            let secret = secret.unwrap();
-            let text = composed.here(&fs::read_to_string(secret.path()).unwrap());
-            fs::write(folder.path().join("secrets").join(secret.file_name()), text).unwrap();
-        }
-        // The server is told by the file of services, and else by these.
+        prepare(&composed);
         for name in ["PGHOST", "PGDATABASE"] {
-            let value = if name == "PGHOST" { host } else { &database };
-            composed.document["services"]["roles"]["environment"][name] = json!(value);
+            composed.document["services"]["roles"]["environment"][name] = json!(name);
         }
         let names: Vec<String> = composed.document["services"].as_object().unwrap().keys().cloned().collect();
         for name in &names {
             composed.up(name).await;
         }
-        let place = |name: &str| composed.order.iter().position(|up| up == name).unwrap();
-        assert!(
-            place("node") < place("gateway") && place("gateway") < place("api") && place("migrate") < place("roles")
-        );
-        assert!(
-            place("roles") < place("api") && place("roles") < place("worker") && place("gateway") < place("worker")
-        );
-        assert_eq!(composed.running.keys().collect::<Vec<_>>(), ["api", "gateway", "node", "prometheus", "worker"]);
         println!("{} services in the order {:?}", names.len(), composed.order);
+        let place = |name: &str| composed.order.iter().position(|up| up == name).unwrap();
+        for (first, then) in [("node", "gateway"), ("gateway", "api"), ("migrate", "roles"), ("roles", "worker")] {
+            assert!(place(first) < place(then), "{first} before {then}: {:?}", composed.order);
+        }
+        assert_eq!(composed.running.keys().collect::<Vec<_>>(), ["api", "gateway", "node", "prometheus", "worker"]);
 
-        // What docs/container.md tries first, and a job.
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
-        let key = fs::read_to_string(folder.path().join("secrets/app_server_key")).unwrap();
-        let solve = client.post(format!("http://{gateway}/gh/sitefit:stable/solve")).bearer_auth(&key);
+        it_solves(&client, &places, &composed, &issuer.token("user-1", "studio", None, 600).unwrap()).await;
+        it_is_watched(&client, &places, &composed).await;
+
+        // An engine stops them by SIGTERM.
+        for name in ["worker", "api", "gateway"] {
+            let mut program = composed.running.remove(name).unwrap();
+            program.signal("TERM");
+            assert_eq!(program.exit_code(), Some(0), "{name}: {}", program.said());
+        }
+    }
+
+    /// What docs/container.md tries first, and a job.
+    async fn it_solves(client: &reqwest::Client, places: &Places, composed: &Composed, token: &str) {
+        let key = fs::read_to_string(composed.folder.join("secrets/app_server_key")).unwrap();
+        let solve = client.post(format!("http://{}/gh/sitefit:stable/solve", places.gateway)).bearer_auth(&key);
         let inputs = json!({ "inputs": { "site_width": 30, "site_depth": 40 } });
         let answer = solve.header("x-tenant-id", "studio").body(inputs.to_string()).send().await.unwrap();
         let (status, answer) = (answer.status().as_u16(), answer.text().await.unwrap());
         assert_eq!(status, 200, "{answer}");
-        let token = issuer.token("user-1", "studio", None, 600).unwrap();
         let body = json!({ "definition": "sitefit", "version": "stable", "inputs": inputs["inputs"] });
-        let run = client.post(format!("http://{api}/sitefit/jobs/run")).bearer_auth(&token);
+        let run = client.post(format!("http://{}/sitefit/jobs/run", places.api)).bearer_auth(token);
         let run = run.header("prefer", "wait=25").body(body.to_string()).send().await.unwrap();
         let job: Value = run.json().await.unwrap();
         let said = |name: &str| composed.running[name].said();
         assert_eq!(job["status"], "succeeded", "{job}\n{}\n{}", said("api"), said("worker"));
-        let scraped = client.get(format!("http://{operators}/metrics")).send().await.unwrap().text().await.unwrap();
-        assert!(scraped.contains("appserver_requests_total{app_id=\"sitefit\""), "{scraped}");
+    }
 
-        // All three are scraped under the names that the rules go by, and the rules are those of infra/monitoring.
-        let query = format!("http://{watcher}/api/v1/query?query=up");
+    /// All three are scraped under the names that the rules go by, and the rules are those of infra/monitoring.
+    async fn it_is_watched(client: &reqwest::Client, places: &Places, composed: &Composed) {
+        let scraped = client.get(format!("http://{}/metrics", places.operators)).send().await.unwrap();
+        assert!(scraped.text().await.unwrap().contains("appserver_requests_total{app_id=\"sitefit\""));
+        let query = format!("http://{}/api/v1/query?query=up", places.watcher);
         let mut up = Vec::new();
         for _ in 0..120 {
             if let Ok(answer) = client.get(&query).send().await {
@@ -364,15 +392,8 @@ mod slow {
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         let all = ["appserver", "appserver-api", "appserver-worker"].map(|job| (job.to_owned(), "1".to_owned()));
-        assert_eq!(up, all, "{}", said("prometheus"));
-        let rules = client.get(format!("http://{watcher}/api/v1/rules")).send().await.unwrap().text().await.unwrap();
-        assert!(rules.contains("AppBudgetBurnsFast"), "{rules}");
-
-        // An engine stops them by SIGTERM.
-        for name in ["worker", "api", "gateway"] {
-            let mut program = composed.running.remove(name).unwrap();
-            program.signal("TERM");
-            assert_eq!(program.exit_code(), Some(0), "{name}: {}", program.said());
-        }
+        assert_eq!(up, all, "{}", composed.running["prometheus"].said());
+        let rules = client.get(format!("http://{}/api/v1/rules", places.watcher)).send().await.unwrap();
+        assert!(rules.text().await.unwrap().contains("AppBudgetBurnsFast"));
     }
 }

@@ -123,19 +123,7 @@ mod slow {
         assert_eq!(differs, format!("?? infra/live/dev/apps/{NEW}/\n?? registry/contracts/{NEW}/\n"));
 
         // The gateway is ready for it, and is the process that it was.
-        let ready = |seen: &[(String, String, String)]| {
-            let mine: Vec<_> = seen.iter().filter(|(app, _, _)| app == NEW).collect();
-            mine.len() == 2 && mine.iter().all(|(_, _, status)| status == "ready")
-        };
-        let mut now = Vec::new();
-        for _ in 0..1500 {
-            now = registry(&deployment, &gateway).await;
-            if ready(&now) {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        assert!(ready(&now), "{now:?}\n{}", gateway.said());
+        let now = until_ready(&deployment, &gateway).await;
         assert!(gateway.child.try_wait().unwrap().is_none(), "{}", gateway.said());
         let others = |seen: &[(String, String, String)]| {
             seen.iter().filter(|(app, _, _)| app != NEW).cloned().collect::<Vec<_>>()
@@ -167,6 +155,20 @@ mod slow {
         health_follows(&mut gateway, "appserver", "APPSERVER_SERVER_LISTEN");
         deployment.node.stop().await;
     }
+}
+
+/// What the gateway says of its versions once both of the new app are ready.
+async fn until_ready(deployment: &Deployment, gateway: &Program) -> Vec<(String, String, String)> {
+    let mut now = Vec::new();
+    for _ in 0..1500 {
+        now = registry(deployment, gateway).await;
+        let mine: Vec<_> = now.iter().filter(|(app, _, _)| app == NEW).collect();
+        if mine.len() == 2 && mine.iter().all(|(_, _, status)| status == "ready") {
+            return now;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{now:?}\n{}", gateway.said());
 }
 
 /// The API and the worker of one app, told as its stack tells them, with callers of the app at both lanes and at its API.

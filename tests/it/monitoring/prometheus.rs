@@ -33,15 +33,15 @@ pub(crate) type Labels = BTreeMap<String, String>;
 impl Prometheus {
     /// Started in the folder, where it keeps its files.
     pub(crate) async fn start(program: &Path, folder: &Path, client: &reqwest::Client, targets: &Targets) -> Self {
-        let listed = |addresses: &[String]| addresses.join("\", \"");
+        let joined = |addresses: &[String]| addresses.join("\", \"");
         let config = text("infra/monitoring/prometheus/prometheus.yml").replace("_interval: 15s", "_interval: 1s");
         let config = replaced(
             &config,
             &[
                 ("127.0.0.1:9093", &targets.alertmanager),
-                ("127.0.0.1:3001", &listed(&targets.gateways)),
-                ("127.0.0.1:3003", &listed(&targets.apis)),
-                ("127.0.0.1:3002", &listed(&targets.workers)),
+                ("127.0.0.1:3001", &joined(&targets.gateways)),
+                ("127.0.0.1:3003", &joined(&targets.apis)),
+                ("127.0.0.1:3002", &joined(&targets.workers)),
             ],
         );
         fs::write(folder.join("prometheus.yml"), config).unwrap();
