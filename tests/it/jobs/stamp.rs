@@ -79,7 +79,8 @@ fn plan(tools: &Path, live: &Path, app_id: &str, folder: &Path) -> BTreeMap<Stri
 mod slow {
     use super::*;
 
-    #[tokio::test]
+    // The stand-in node answers on a thread of its own while this one waits for programs.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     #[ignore = "slow: six processes, Postgres and two plans"]
     async fn a_second_app_is_two_folders_and_nothing_else() {
         let Some(tools) = std::env::var_os("APPSERVER_TEST_INFRA").map(std::path::PathBuf::from) else {
