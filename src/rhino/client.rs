@@ -53,6 +53,9 @@ pub struct Reply {
     pub content_type: Option<String>,
     /// `Server-Timing`, which only a child that is called directly sends.
     pub server_timing: Option<String>,
+    /// Processor time that the request took there, in all its processes: `Rhino-Compute-Cpu-Seconds`, which builds from 0.17 send where they
+    /// meter.
+    pub cpu: Option<Duration>,
     /// The body.
     pub body: Bytes,
     /// From the first byte sent to the last byte read.
@@ -185,6 +188,7 @@ impl Client {
         let (status, headers) = (response.status().as_u16(), response.headers());
         let text = |name: &str| text(headers, name);
         let (content_type, server_timing) = (text("content-type"), text("server-timing"));
+        let cpu = text("rhino-compute-cpu-seconds").and_then(|text| cpu(&text));
         // A length that is announced saves the reading.
         if response.content_length().is_some_and(|length| length > limit as u64) {
             return Err(Failure::TooLarge(limit));
@@ -200,7 +204,7 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         let elapsed = start.elapsed();
-        Ok(Reply { status, content_type, server_timing, body: body.freeze(), elapsed })
+        Ok(Reply { status, content_type, server_timing, cpu, body: body.freeze(), elapsed })
     }
 }
 
@@ -230,6 +234,14 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Erro
 fn chain(error: &reqwest::Error) -> String {
     let words = causes(error).map(ToString::to_string).collect::<Vec<_>>();
     if words.is_empty() { error.to_string() } else { words.join(": ") }
+}
+
+/// What a node says of its processor time; nothing where it is no time that a request can have taken.
+fn cpu(seconds: &str) -> Option<Duration> {
+    /// A day of a large machine.
+    const SECONDS_MAX: f64 = 86_400.0 * 128.0;
+    let seconds: f64 = seconds.trim().parse().ok().filter(|seconds| (0.0..=SECONDS_MAX).contains(seconds))?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
