@@ -3,7 +3,8 @@
 //! Both stores ask [`decide`] inside the transaction that holds the row, and write what it answers. So fencing, attempts and cancels are
 //! decided in one place, and the model that explores every order of calls explores this code.
 //!
-//! Invariant: a call with a token changes a row only while that token's lease runs.
+//! Invariant: a call with a token changes a row only while that token's lease runs. One that ended the job may be made again, as its answer
+//! may have been lost: it changes nothing, and is told the end.
 
 use crate::state::{self, Event};
 use crate::{Failure, Kind, State};
@@ -74,7 +75,13 @@ pub(crate) fn decide(row: &Row, ask: &Ask, now: Micros) -> Decision {
         Ask::Claim { until } => claim(row, *until, now),
         Ask::Held(token, act) => {
             let holds = row.state.is_held() && row.token == *token && row.lease_until.is_some_and(|until| now < until);
-            if holds { held(row, act, now) } else { Decision::Fenced }
+            match act {
+                _ if holds => held(row, act, now),
+                // Told again by who has told it: nobody else's end is known by this token.
+                Act::Succeed if row.token == *token && row.state == State::Succeeded => Decision::Stay,
+                Act::Fail if row.token == *token && row.state == State::Failed => Decision::Stay,
+                _ => Decision::Fenced,
+            }
         }
         Ask::Lapse => {
             let ended = row.state.is_held() && row.lease_until.is_none_or(|until| until <= now);
