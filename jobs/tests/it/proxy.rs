@@ -1,4 +1,4 @@
-//! A way to a server that can be slow, hang, lose its connections or break them, as networks and servers can.
+//! A way to a server that can be slow, hang, lose its connections or break them, as networks and servers can. Used by the workers' tests, too.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -111,13 +111,7 @@ async fn carry(shared: Arc<Shared>, client: TcpStream, server: String, born: u64
     }
 }
 
-async fn asks(
-    shared: &Shared,
-    born: u64,
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    breaks: &AtomicBool,
-) {
+async fn asks(shared: &Shared, born: u64, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, breaks: &AtomicBool) {
     let mut state = shared.state.subscribe();
     let mut piece = vec![0; 1 << 16];
     while let Some(bytes) = next(&mut from, &mut piece, &mut state).await {
@@ -137,13 +131,7 @@ async fn asks(
     }
 }
 
-async fn answers(
-    shared: &Shared,
-    born: u64,
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    breaks: &AtomicBool,
-) {
+async fn answers(shared: &Shared, born: u64, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, breaks: &AtomicBool) {
     let mut state = shared.state.subscribe();
     let mut piece = vec![0; 1 << 16];
     while let Some(bytes) = next(&mut from, &mut piece, &mut state).await {

@@ -101,7 +101,8 @@ async fn j8_what_is_due_later_keeps_nobody_and_the_oldest_comes_first() {
     assert!(due.values().all(|due| due.is_sorted()));
     assert_eq!(db.stats(&app("sitefit")).await.unwrap().scheduled, 40);
     // Its hour comes.
-    run(&mut raw, "UPDATE job SET due_at = now_us() WHERE tenant_id = 'ann' AND state = 'queued' AND created_at <= 5").await;
+    run(&mut raw, "UPDATE job SET due_at = now_us() WHERE tenant_id = 'ann' AND state = 'queued' AND created_at <= 5")
+        .await;
     assert_eq!(next(&db, 5).await, ["ann"; 5]);
     assert!(db.claim(&app("sitefit"), "w", Duration::from_secs(1)).await.unwrap().is_none());
 }

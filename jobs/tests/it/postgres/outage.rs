@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jobs::{Abandon, Cancel, Claimed, Error, Kind, NewJob, Outcome, Postgres, Queue as _, State, Store as _, Submitted};
+use jobs::{
+    Abandon, Cancel, Claimed, Error, Kind, NewJob, Outcome, Postgres, Queue as _, State, Store as _, Submitted,
+};
 
 use crate::cluster::Cluster;
 use crate::proxy::{Cut, Proxy, Way};

@@ -49,18 +49,27 @@ async fn j9_a_claim_stays_flat_with_a_backlog_and_a_long_history() {
     let database = server.database().await;
     fill(&database, 100_000, 1_000_000, 20).await;
     let db = database.connect("test_all").await;
-    let mut times = Vec::new();
-    for _ in 0..2_000 {
-        let began = Instant::now();
-        db.claim(&app("sitefit"), "w", LONG).await.unwrap().unwrap();
-        times.push(began.elapsed());
-    }
-    times.sort();
-    let p99 = times[times.len() * 99 / 100];
-    eprintln!("claim with 100,000 queued and 1,000,000 done: p50 {:?}, p99 {p99:?}", times[times.len() / 2]);
-    // The aim is 20 ms on an idle machine; other work beside this may cost a multiple of it, a scan costs far more.
-    assert!(p99 < Duration::from_millis(200), "{p99:?}");
     let mut raw = database.raw("postgres").await;
+    for elsewhere in [false, true] {
+        if elsewhere {
+            // As a backup does: what claims leave behind cannot be tidied up while it lasts.
+            run(&mut raw, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM tenant").await;
+        }
+        let mut times = Vec::new();
+        for _ in 0..2_000 {
+            let began = Instant::now();
+            db.claim(&app("sitefit"), "w", LONG).await.unwrap().unwrap();
+            times.push(began.elapsed());
+        }
+        times.sort();
+        let (p50, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+        eprintln!(
+            "J9: a claim with 100,000 queued and 1,000,000 done, a long transaction elsewhere {elsewhere}: p50 {p50:?}, p99 {p99:?}"
+        );
+        // The aim is 20 ms on an idle machine; other work beside this may cost a multiple of it, a scan costs far more.
+        assert!(p99 < Duration::from_millis(200), "{p99:?}");
+    }
+    run(&mut raw, "COMMIT").await;
     let scans = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'job'";
     // What `fill` scanned is counted too, so the counters start anew.
     run(&mut raw, "SELECT pg_stat_reset()").await;
