@@ -75,12 +75,10 @@ pub(crate) fn decide(row: &Row, ask: &Ask, now: Micros) -> Decision {
         Ask::Claim { until } => claim(row, *until, now),
         Ask::Held(token, act) => {
             let holds = row.state.is_held() && row.token == *token && row.lease_until.is_some_and(|until| now < until);
-            match act {
-                _ if holds => held(row, act, now),
-                // Told again by who has told it: nobody else's end is known by this token.
-                Act::Succeed if row.token == *token && row.state == State::Succeeded => Decision::Stay,
-                Act::Fail if row.token == *token && row.state == State::Failed => Decision::Stay,
-                _ => Decision::Fenced,
+            match (holds, told_before(row, *token, act)) {
+                (true, _) => held(row, act, now),
+                (false, true) => Decision::Stay,
+                (false, false) => Decision::Fenced,
             }
         }
         Ask::Lapse => {
@@ -110,6 +108,16 @@ pub(crate) fn decide(row: &Row, ask: &Ask, now: Micros) -> Decision {
             Err(_) => Decision::Stay,
         },
     }
+}
+
+/// Whether the job ended by this very call, whose answer may have been lost: nobody else's end has this token.
+fn told_before(row: &Row, token: i64, act: &Act) -> bool {
+    let end = match act {
+        Act::Succeed => State::Succeeded,
+        Act::Fail => State::Failed,
+        Act::Start | Act::Renew { .. } | Act::Return | Act::Retry { .. } | Act::Bury | Act::Stop => return false,
+    };
+    row.token == token && row.state == end
 }
 
 fn claim(row: &Row, until: Micros, now: Micros) -> Decision {

@@ -136,13 +136,10 @@ async fn connect(options: &PgConnectOptions, until: Instant) -> Result<PgConnect
     }
 }
 
-/// The server starts, is full for the moment, or is away.
+/// The server starts, is full for the moment, ends, or is away.
 fn may_pass(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(error) => matches!(error.code().as_deref(), Some("53300" | "57P01" | "57P02" | "57P03")),
-        _ => false,
-    }
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(error, sqlx::Error::Io(_)) || matches!(code.as_deref(), Some("53300" | "57P01" | "57P02" | "57P03"))
 }
 
 // === impl Shared ===

@@ -100,9 +100,34 @@ mod slow {
     use std::collections::BTreeMap;
 
     use jobs::{JobId, Kind};
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::cluster::Cluster;
+
+    /// Submits all the time, and asks again with the same key where it has no answer. What was answered, and when.
+    async fn submit_until(bench: Arc<Bench>, stop: CancellationToken) -> BTreeMap<JobId, Instant> {
+        let mut answered = BTreeMap::new();
+        for number in 0.. {
+            if stop.is_cancelled() {
+                break;
+            }
+            loop {
+                let began = Instant::now();
+                match bench.submit_keyed(&number.to_string()).await {
+                    Ok(id) => {
+                        answered.insert(id, Instant::now());
+                        break;
+                    }
+                    Err(error) => assert!(error.is_transient(), "{error:?}"),
+                }
+                assert!(began.elapsed() < Duration::from_secs(30), "a caller hangs: {:?}", began.elapsed());
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        answered
+    }
 
     /// J4: the database crashes under three workers and a caller, and is away for half a minute.
     #[tokio::test(flavor = "multi_thread")]
@@ -112,31 +137,8 @@ mod slow {
         let (address, stub) = (cluster.address(), Stub::start(false).await);
         let bench = Arc::new(Bench::on(&address, &address, None).await);
         let mut workers: Vec<_> = (0..3).map(|_| bench.employ(&stub.url)).collect();
-        let (caller, end) = (Arc::clone(&bench), tokio_util::sync::CancellationToken::new());
-        let stop = end.clone();
-        // Submits all the time, and asks again with the same key where it has no answer.
-        let calling = tokio::spawn(async move {
-            let mut answered = BTreeMap::new();
-            for number in 0.. {
-                if stop.is_cancelled() {
-                    break;
-                }
-                loop {
-                    let began = Instant::now();
-                    match caller.submit_keyed(&number.to_string()).await {
-                        Ok(id) => {
-                            answered.insert(id, Instant::now());
-                            break;
-                        }
-                        Err(error) => assert!(error.is_transient(), "{error:?}"),
-                    }
-                    assert!(began.elapsed() < Duration::from_secs(30), "a caller hangs: {:?}", began.elapsed());
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            answered
-        });
+        let end = CancellationToken::new();
+        let calling = tokio::spawn(submit_until(Arc::clone(&bench), end.clone()));
         tokio::time::sleep(Duration::from_secs(3)).await;
         cluster.crash();
         tokio::time::sleep(Duration::from_secs(30)).await;
