@@ -90,9 +90,8 @@ impl Pool {
     /// A connection that answers. Cancel safe.
     pub(super) async fn acquire(&self) -> Result<Kept, Error> {
         let (shared, until) = (&self.0, Instant::now() + ACQUIRE);
-        let place = match timeout_at(until, Arc::clone(&shared.places).acquire_owned()).await {
-            Ok(Ok(place)) => place,
-            Ok(Err(_)) | Err(_) => return Err(late("no connection was free in time")),
+        let Ok(Ok(place)) = timeout_at(until, Arc::clone(&shared.places).acquire_owned()).await else {
+            return Err(late("no connection was free in time"));
         };
         while let Some(Idle { mut live, since }) = shared.pop() {
             let asked = Instant::now();
