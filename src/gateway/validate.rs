@@ -122,7 +122,8 @@ fn own_inputs(received: &mut Received) -> Result<Value, Error> {
     let bad_json = |message: String| Error::BadJson { message };
     // The text ends here, before its values are checked.
     let bytes = received.take_bytes();
-    let parsed = json::parse(&bytes, &json::Limits::default()).map_err(|error| bad_json(error.to_string()))?;
+    let limits = received.authorized().contract().request_limits();
+    let parsed = json::parse(&bytes, &limits).map_err(|error| bad_json(error.to_string()))?;
     drop(bytes);
     let Value::Object(mut body) = parsed else { return Err(bad_json("a solve is an object".to_owned())) };
     check_members(&body, received.authorized())?;

@@ -29,6 +29,11 @@ fn slow(ms: u64, children: usize) -> simnode::Config {
     simnode::Config { children, faults: Fault::Delay { ms }.at(SOLVE).into(), ..simnode::Config::default() }
 }
 
+/// A node whose solves take a time and no processor.
+fn stub(ms: u64, children: usize) -> simnode::Config {
+    simnode::Config { children, stub: Some(Duration::from_millis(ms)), ..simnode::Config::default() }
+}
+
 /// A body that differs from every other with another number.
 fn body(number: usize) -> Value {
     let mut body = sitefit();
@@ -356,7 +361,7 @@ async fn shares_of_three_to_one(span: Duration) -> (f64, f64) {
             json!({ "max_concurrency": 1, "preview_seats": 1, "batch_seats": 1, "tenant_weights": { "studio": 3 } });
         sitefit_policy(root, &seats);
     };
-    let gateway = TestGateway::with(Setup { nodes: vec![slow(30, 1)], edit: Some(edit), ..Setup::default() }).await;
+    let gateway = TestGateway::with(Setup { nodes: vec![stub(30, 1)], edit: Some(edit), ..Setup::default() }).await;
     let end = Instant::now() + span;
     // Each tenant always has as many waiting as the other.
     let callers = (0..12).map(|caller| {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use appserver::config::Config;
 use serde_json::json;
 
-use super::{body, sitefit_policy, slow};
+use super::{body, sitefit_policy, stub};
 use crate::support::{Answered, Setup, TestGateway, sitefit};
 
 /// How long each solve takes on the node.
@@ -23,10 +23,8 @@ pub(super) async fn under_load(changes: usize) -> (Duration, usize) {
         sitefit_policy(root, &json!({ "max_concurrency": 8, "batch_seats": 8, "queue": queue }));
     };
     let config: fn(&mut Config) = |config| config.registry.settle_ms = 20;
-    let setup = Setup { nodes: vec![slow(SOLVE_MS, 8)], edit: Some(edit), config: Some(config), ..Setup::default() };
-    let mut gateway = TestGateway::with(setup).await;
-    // An app that goes takes its counts with it.
-    gateway.alone = false;
+    let setup = Setup { nodes: vec![stub(SOLVE_MS, 8)], edit: Some(edit), config: Some(config), ..Setup::default() };
+    let gateway = TestGateway::with(setup).await;
     let stop = Arc::new(AtomicBool::new(false));
     let callers: Vec<_> = (0..10)
         .map(|caller| {

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use appserver::admin::Health;
+use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::{SOLVE, body, slow};
+use super::{SOLVE, body, stub};
 use crate::support::{Setup, TestGateway};
 
 /// Passes connections on to a node, and closes each 1 to 20 ms after an answer has gone by, so that some are closed just as the next request
@@ -45,6 +46,9 @@ async fn closing_relay(node: String) -> (SocketAddr, JoinHandle<()>) {
     (address, relay)
 }
 
+/// Who call at one time.
+const CALLERS: usize = 4;
+
 /// What came of solves over connections that close in between.
 struct Came {
     /// The numbers of those that failed.
@@ -59,29 +63,33 @@ struct Came {
 }
 
 async fn over_closing_connections(times: usize) -> Came {
-    let node = simnode::Node::start(slow(0, 2)).await.unwrap();
+    let node = simnode::Node::start(stub(0, CALLERS)).await.unwrap();
     let (address, relay) =
         closing_relay(node.url().trim_start_matches("http://").trim_end_matches('/').to_owned()).await;
     let gateway = TestGateway::telling(Setup::default(), |config| {
         config.nodes.push(appserver::config::Node {
             name: "relayed".into(),
             url: format!("http://{address}"),
-            slots: Some(2),
+            slots: u32::try_from(CALLERS).ok(),
             pools: Vec::new(),
         });
     })
     .await;
     gateway.until(Health::serves).await;
-    let mut failed = Vec::new();
-    for number in 0..times {
-        let answer = gateway.solve("sitefit:1.0.0", &body(number)).await;
-        if answer.status != 200 {
-            // Told as what it is: nobody knows whether the node has seen it. Probes meet closing connections, too.
-            assert!(["node_unreachable", "no_node"].contains(&&*answer.problem().1), "{}", answer.text);
-            failed.push(number);
+    let caller = async |caller: usize| {
+        let mut failed = Vec::new();
+        for number in (caller..times).step_by(CALLERS) {
+            let answer = gateway.solve("sitefit:1.0.0", &body(number)).await;
+            if answer.status != 200 {
+                // Told as what it is: nobody knows whether the node has seen it. Probes meet closing connections, too.
+                assert!(["node_unreachable", "no_node"].contains(&&*answer.problem().1), "{}", answer.text);
+                failed.push(number);
+            }
+            tokio::time::sleep(Duration::from_millis(number as u64 * 13 % 21)).await;
         }
-        tokio::time::sleep(Duration::from_millis(number as u64 * 13 % 21)).await;
-    }
+        failed
+    };
+    let failed = join_all((0..CALLERS).map(caller)).await.concat();
     let again = gateway.admin.health().nodes[0].sent_again;
     gateway.stop().await;
     relay.abort();
