@@ -16,11 +16,10 @@ pub(crate) fn of_inputs<'n>(schema: &Value, mut names: impl Iterator<Item = &'n 
 }
 
 fn of(schema: &Value, root: &Value, depth: usize) -> Option<usize> {
-    let object = match schema {
-        Value::Bool(false) => return Some(0),
-        Value::Object(object) if depth < DEPTH => object,
-        _ => return None,
-    };
+    if *schema == Value::Bool(false) {
+        return Some(0);
+    }
+    let object = schema.as_object().filter(|_| depth < DEPTH)?;
     let bounds = [
         object.get("const").map(values),
         object.get("enum").and_then(Value::as_array).map(|all| all.iter().map(values).max().unwrap_or(0)),
@@ -52,10 +51,8 @@ fn of_types(types: &Value, schema: &Value, root: &Value, depth: usize) -> Option
         "null" | "boolean" | "integer" | "number" | "string" => Some(1),
         _ => None,
     };
-    match types {
-        Value::Array(names) => names.iter().map(one).collect::<Option<Vec<_>>>()?.into_iter().max(),
-        name => one(name),
-    }
+    let Some(names) = types.as_array() else { return one(types) };
+    names.iter().map(one).collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 fn of_items(schema: &Value, root: &Value, depth: usize) -> Option<usize> {

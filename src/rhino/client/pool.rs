@@ -16,6 +16,9 @@ use super::wire::Ledger;
 const IDLE_MAX: Duration = Duration::from_secs(45);
 /// What a node has shown is believed for so long; then for twice as long a time may a connection lie idle, and so on.
 const BELIEVED: Duration = Duration::from_mins(1);
+/// What may lie idle for less than this is not used again: on a busy machine an answer is on its way for as long, and the node counts from when it
+/// sent it.
+const WORTH_IT: Duration = Duration::from_millis(100);
 /// A connection is free a moment after its answer was read, when its task has come round.
 const ROUND: Duration = Duration::from_millis(50);
 
@@ -125,10 +128,11 @@ impl Shown {
         }
     }
 
-    /// How long a connection may lie idle and still be used.
+    /// How long a connection may lie idle and still be used; nothing where the node closes too soon.
     fn limit(&self, now: Instant) -> Duration {
         let shown = *locked(&self.0);
-        shown.map_or(IDLE_MAX, |(least, since)| (grown(least, since, now) / 2).min(IDLE_MAX))
+        let limit = shown.map_or(IDLE_MAX, |(least, since)| (grown(least, since, now) / 2).min(IDLE_MAX));
+        if limit < WORTH_IT { Duration::ZERO } else { limit }
     }
 }
 
@@ -160,7 +164,8 @@ mod tests {
         assert_eq!(shown.limit(after(60)), Duration::from_millis(4500));
         assert_eq!(shown.limit(after(3600)), IDLE_MAX);
         shown.closed_after(Duration::ZERO, after(3600));
-        assert_eq!(shown.limit(after(3600)), Duration::from_micros(500));
+        assert_eq!(shown.limit(after(3600)), Duration::ZERO);
+        assert_eq!(shown.limit(after(3600 + 8 * 60)), Duration::from_millis(128));
         assert_eq!(shown.limit(after(3600 + 17 * 60)), IDLE_MAX, "a restart is forgotten after a quarter of an hour");
     }
 }
