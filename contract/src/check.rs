@@ -6,22 +6,16 @@ use serde_json::{Map, Value};
 
 use crate::bindings::Binding;
 use crate::canonical::{self, Inputs};
-use crate::defaults::Defaults;
 use crate::json::spans::escape;
 use crate::schema::{Schema, Subject, VIOLATIONS, Violation};
 
 /// Checks inputs as they are with defaults filled in, then coerces each by its binding.
-pub(crate) fn inputs(
-    schema: &Schema,
-    defaults: &Defaults,
-    bindings: &[Binding],
-    inputs: Value,
-) -> Result<Inputs, Vec<Violation>> {
+pub(crate) fn inputs(schema: &Schema, bindings: &[Binding], inputs: Value) -> Result<Inputs, Vec<Violation>> {
     let Value::Object(mut filled) = inputs else {
         return Err(vec![Violation::new("", "type", "the inputs must be an object of values by name")]);
     };
     let mut violations = unknown(bindings, filled.keys(), Subject::Inputs);
-    defaults.fill(&mut filled);
+    schema.defaults().fill(&mut filled);
     let mut filled = Value::Object(filled);
     violations.extend(schema.check(&filled));
     let mut values = Map::new();

@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 
 use crate::bindings::Bindings;
 use crate::check;
-use crate::defaults::Defaults;
 use crate::schema::{Schema, Subject};
 use crate::{Inputs, Violation};
 
@@ -29,7 +28,6 @@ pub struct Described {
     pub outputs_schema: Value,
     pub examples: Vec<Example>,
     inputs: Schema,
-    defaults: Defaults,
 }
 
 /// What the caller's app may do with the version.
@@ -93,7 +91,6 @@ impl Described {
             inputs_schema: (**inputs.document()).clone(),
             outputs_schema: document.outputs,
             examples: document.examples,
-            defaults: Defaults::of(&inputs),
             inputs,
         })
     }
@@ -111,6 +108,6 @@ impl Described {
     /// # Errors
     /// As [`check_inputs`](Self::check_inputs).
     pub fn take_inputs(&self, inputs: Value) -> Result<Inputs, Vec<Violation>> {
-        check::inputs(&self.inputs, &self.defaults, &self.bindings.inputs, inputs)
+        check::inputs(&self.inputs, &self.bindings.inputs, inputs)
     }
 }

@@ -1,6 +1,7 @@
 //! `examples/`: inputs that a version must accept, with golden outputs, and inputs that it must refuse.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,8 +13,8 @@ use crate::source::Source;
 /// All examples of a version, each kind by name.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Examples {
-    pub valid: Vec<Example>,
-    pub invalid: Vec<Counterexample>,
+    pub valid: Vec<Arc<Example>>,
+    pub invalid: Vec<Arc<Counterexample>>,
 }
 
 /// Inputs that are accepted.

@@ -11,10 +11,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Dir, FileType, Mode, OFlags};
+use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
 
 use crate::digest::{self, Digest};
 use crate::fault::Fault;
+use crate::marks::Marks;
 
 /// Every file of one version folder.
 #[derive(Debug, Clone)]
@@ -32,13 +33,13 @@ pub struct Folder {
 }
 
 /// Files of one folder, those of the folders in it included.
-const FILES: usize = 1_000;
+pub(crate) const FILES: usize = 1_000;
 /// One file. The definition is the largest by far.
 const FILE_BYTES: u64 = 64 << 20;
 /// All files.
 const FOLDER_BYTES: u64 = 256 << 20;
 /// Folders within folders.
-const DEPTH: usize = 4;
+pub(crate) const DEPTH: usize = 4;
 
 /// What editors and operating systems leave behind: no part of a version. `docs/version-digest.md` lists the same.
 pub fn is_junk(name: &str) -> bool {
@@ -52,16 +53,43 @@ pub fn is_junk(name: &str) -> bool {
 pub fn read_file(path: &Path) -> Result<Vec<u8>, Fault> {
     let file = rustix::fs::open(path, FILE_FLAGS, Mode::empty());
     let file = file.map_err(|error| unopened(path, error))?;
-    read_regular(File::from(file), path, FILE_BYTES)
+    read_regular(File::from(file), path, FILE_BYTES, |_| {})
 }
 
 /// As [`read_file`], for `path` below the folder `base`: no link on the way down is followed, so that a folder which turns into a
 /// link between a look and the reading leads nowhere else.
 pub fn read_file_below(base: &Path, path: &Path) -> Result<Vec<u8>, Fault> {
-    let folder = descend(base, path.parent().unwrap_or(Path::new("")))?;
-    let name = path.file_name().ok_or_else(|| unopened(path, rustix::io::Errno::NOENT))?;
-    let file = rustix::fs::openat(&folder, name, FILE_FLAGS, Mode::empty()).map_err(|error| unopened(path, error))?;
-    read_regular(File::from(file), path, FILE_BYTES)
+    read_file_marked(base, path).0
+}
+
+/// As [`read_file_below`], with the file's [marks](crate::marks).
+pub fn read_file_marked(base: &Path, path: &Path) -> (Result<Vec<u8>, Fault>, Option<Digest>) {
+    let mut marks = None;
+    let read = (|| {
+        let folder = descend(base, path.parent().unwrap_or(Path::new("")))?;
+        let name = path.file_name().ok_or_else(|| unopened(path, rustix::io::Errno::NOENT))?;
+        let file =
+            rustix::fs::openat(&folder, name, FILE_FLAGS, Mode::empty()).map_err(|error| unopened(path, error))?;
+        read_regular(File::from(file), path, FILE_BYTES, |found| {
+            let mut met = Marks::default();
+            met.add(Path::new(""), found);
+            marks = met.digest();
+        })
+    })();
+    (read, marks)
+}
+
+/// The folder `path` below `base`, see [`Folder::read_below`], with its [marks](crate::marks); none where it cannot be read well.
+pub fn read_below(base: &Path, path: &Path) -> (Result<Folder, Vec<Fault>>, Option<Digest>) {
+    match descend(base, path) {
+        Ok(root) => {
+            let mut marks = Marks::default();
+            let read = Folder::walk(&root, path, &mut marks);
+            let marks = read.is_ok().then(|| marks.digest()).flatten();
+            (read, marks)
+        }
+        Err(fault) => (Err(vec![Fault { file: PathBuf::from("."), ..fault }]), None),
+    }
 }
 
 /// Opens the folder `path` below `base`, name by name, through no link.
@@ -85,7 +113,7 @@ fn descend(base: &Path, path: &Path) -> Result<OwnedFd, Fault> {
 }
 
 const FILE_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
-const DIRECTORY_FLAGS: OFlags = FILE_FLAGS.union(OFlags::DIRECTORY);
+pub(crate) const DIRECTORY_FLAGS: OFlags = FILE_FLAGS.union(OFlags::DIRECTORY);
 
 fn unopened(path: &Path, error: rustix::io::Errno) -> Fault {
     match error {
@@ -103,13 +131,16 @@ fn unreadable(path: &Path, error: &io::Error) -> Fault {
     Fault::of_file("file_unreadable", path, format!("cannot be read: {error}"))
 }
 
-fn read_regular(file: File, path: &Path, most: u64) -> Result<Vec<u8>, Fault> {
-    let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
-    if !metadata.is_file() {
+/// `mark` is called with what the file system says of the file, before it is read.
+fn read_regular(file: File, path: &Path, most: u64, mark: impl FnOnce(&Stat)) -> Result<Vec<u8>, Fault> {
+    let found = rustix::fs::fstat(&file).map_err(|error| unreadable(path, &error.into()))?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
         return Err(Fault::of_file("file_kind", path, "this is not a regular file"));
     }
+    mark(&found);
     // Mostly right, so that the bytes are not moved while they come; a size that lies costs one byte more than the bound.
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(most)).unwrap_or(0) + 1);
+    let size = u64::try_from(found.st_size).unwrap_or(0).min(most);
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
     // The file may grow while it is read; one byte over the bound tells.
     file.take(most + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > most {
@@ -126,17 +157,17 @@ impl Folder {
         // Links in front of the folder are the operator's: whole registries are swapped by them.
         let root = rustix::fs::open(path, DIRECTORY_FLAGS.difference(OFlags::NOFOLLOW), Mode::empty());
         let root = root.map_err(|error| vec![unreadable(Path::new("."), &error.into())])?;
-        Self::walk(&root, &std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self::walk(&root, &path, &mut Marks::default())
     }
 
     /// As [`read`](Self::read), for `path` below the folder `base`; see [`read_file_below`].
     pub fn read_below(base: &Path, path: &Path) -> Result<Self, Vec<Fault>> {
-        let root = descend(base, path).map_err(|fault| vec![Fault { file: PathBuf::from("."), ..fault }])?;
-        Self::walk(&root, path)
+        read_below(base, path).0
     }
 
-    fn walk(root: &OwnedFd, path: &Path) -> Result<Self, Vec<Fault>> {
-        let mut walk = Walk { files: BTreeMap::new(), faults: Vec::new(), bytes: 0 };
+    fn walk(root: &OwnedFd, path: &Path, marks: &mut Marks) -> Result<Self, Vec<Fault>> {
+        let mut walk = Walk { files: BTreeMap::new(), faults: Vec::new(), bytes: 0, marks };
         walk.folder(root, Path::new(""), 0);
         if !walk.faults.is_empty() {
             crate::fault::sort(&mut walk.faults);
@@ -154,16 +185,18 @@ impl Folder {
     }
 }
 
-struct Walk {
+struct Walk<'m> {
     files: BTreeMap<String, Arc<[u8]>>,
     faults: Vec<Fault>,
     bytes: u64,
+    marks: &'m mut Marks,
 }
 
 // === impl Walk ===
 
-impl Walk {
+impl Walk<'_> {
     fn folder(&mut self, folder: &impl std::os::fd::AsFd, path: &Path, depth: usize) {
+        self.marks.add_open(path, folder);
         let entries = match Dir::read_from(folder) {
             Ok(entries) => entries,
             Err(error) => return self.faults.push(unreadable(path, &error.into())),
@@ -230,6 +263,7 @@ impl Walk {
             }
             Err(error) => return Err(unopened(path, error)),
         };
-        read_regular(file, path, FILE_BYTES.min(FOLDER_BYTES.saturating_sub(self.bytes)))
+        let most = FILE_BYTES.min(FOLDER_BYTES.saturating_sub(self.bytes));
+        read_regular(file, path, most, |found| self.marks.add(path, found))
     }
 }

@@ -17,6 +17,7 @@ pub mod folder;
 pub mod json;
 mod load;
 pub mod manifest;
+pub mod marks;
 pub mod packed;
 pub mod plugins;
 pub mod policy;
@@ -38,7 +39,6 @@ pub use folder::Folder;
 pub use schema::Violation;
 
 use bindings::Bindings;
-use defaults::Defaults;
 use definition::Definition;
 use examples::Examples;
 use manifest::Manifest;
@@ -70,7 +70,6 @@ pub struct Contract {
     pub digest: Digest,
     inputs: Arc<Schema>,
     outputs: Arc<Schema>,
-    defaults: Defaults,
     /// Values that the inputs have room for.
     room: Option<usize>,
 }
@@ -114,7 +113,7 @@ impl Contract {
     /// # Errors
     /// As [`check_inputs`](Self::check_inputs).
     pub fn take_inputs(&self, inputs: Value) -> Result<Inputs, Vec<Violation>> {
-        check::inputs(&self.inputs, &self.defaults, &self.bindings.inputs, inputs)
+        check::inputs(&self.inputs, &self.bindings.inputs, inputs)
     }
 
     /// Checks what a solve gave, by the caller's names.

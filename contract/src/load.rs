@@ -12,7 +12,6 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::bindings::Bindings;
-use crate::defaults::Defaults;
 use crate::definition::{Definition, Limits, Place, Refusal};
 use crate::examples::{Counterexample, Example, Examples};
 use crate::fault::{self, Fault, Position};
@@ -43,13 +42,18 @@ pub(crate) struct Parts<'f> {
     pub(crate) inputs: Part<'f, Arc<Schema>>,
     pub(crate) outputs: Part<'f, Arc<Schema>>,
     pub(crate) definition: Option<Arc<Definition>>,
-    pub(crate) valid: Vec<Part<'f, Example>>,
-    pub(crate) invalid: Vec<Part<'f, Counterexample>>,
+    pub(crate) valid: Vec<Part<'f, Arc<Example>>>,
+    pub(crate) invalid: Vec<Part<'f, Arc<Counterexample>>>,
 }
 
 /// By the bytes of the file.
 static DEFINITIONS: Shared<Digest, Definition> = Shared::new();
 static PACKED: Shared<Digest, Packed> = Shared::new();
+/// By the bytes of the file, and who refers to it: an unknown member is called otherwise by each subject.
+static SCHEMAS: Shared<(Digest, Subject), Schema> = Shared::new();
+/// By the bytes of the file and the name of the example.
+static VALID: Shared<(Digest, String), Example> = Shared::new();
+static INVALID: Shared<(Digest, String), Counterexample> = Shared::new();
 
 /// See [`Contract::of`].
 pub(crate) fn contract(folder: &Folder) -> Result<Contract, Vec<Fault>> {
@@ -99,7 +103,6 @@ fn assemble(folder: &Folder, parts: &mut Parts<'_>) -> Option<Contract> {
         outputs_schema: Arc::clone(outputs.document()),
         examples,
         digest: folder.digest,
-        defaults: Defaults::of(&inputs),
         inputs,
         outputs,
     })
@@ -132,10 +135,10 @@ impl<'f> Loader<'f> {
             definition,
             bindings: self.required("bindings.json", Bindings::read),
             plugins: self.required("plugins.json", Plugins::read),
-            inputs: self.required("inputs.schema.json", |source| schema(source, Subject::Inputs)),
-            outputs: self.required("outputs.schema.json", |source| schema(source, Subject::Outputs)),
-            valid: self.examples("examples/valid/", Example::read),
-            invalid: self.examples("examples/invalid/", Counterexample::read),
+            inputs: self.schema("inputs.schema.json", Subject::Inputs),
+            outputs: self.schema("outputs.schema.json", Subject::Outputs),
+            valid: self.examples("examples/valid/", &VALID, Example::read),
+            invalid: self.examples("examples/invalid/", &INVALID, Counterexample::read),
             manifest,
         }
     }
@@ -145,26 +148,59 @@ impl<'f> Loader<'f> {
         name: &'static str,
         read: impl FnOnce(&Source<'f>) -> Result<T, Vec<Fault>>,
     ) -> Part<'f, T> {
-        if let Some(path) = self.paths.iter().find(|path| path.as_os_str() == name) {
-            return self.part(path, read);
+        let Some(path) = self.path(name) else { return Part { source: None, read: None } };
+        match Source::parse(path, self.bytes(path)) {
+            Ok(source) => self.part(read(&source), Some(source)),
+            Err(fault) => self.part(Err(vec![fault]), None),
         }
-        let others = self.folder.files.keys().map(String::as_str).filter(|other| !REQUIRED.contains(other));
-        let help = fault::closest(name, others).map(|near| format!("is `{near}` meant to be it?"));
-        self.faults.push(Fault::of_file("file_missing", Path::new(name), "the file is missing").help(help));
-        Part { source: None, read: None }
     }
 
-    fn part<T>(&mut self, path: &'f Path, read: impl FnOnce(&Source<'f>) -> Result<T, Vec<Fault>>) -> Part<'f, T> {
-        let bytes: &[u8] = path.to_str().and_then(|path| self.folder.files.get(path)).map_or(&[], |bytes| bytes);
-        let source = match Source::parse(path, bytes) {
-            Ok(source) => source,
-            Err(fault) => {
-                self.faults.push(fault);
-                return Part { source: None, read: None };
+    /// Compiles a schema file, or takes what was made of an equal one.
+    fn schema(&mut self, name: &'static str, subject: Subject) -> Part<'f, Arc<Schema>> {
+        match self.path(name) {
+            Some(path) => {
+                self.shared_part(path, &SCHEMAS, |digest| (digest, subject), |source| compile(source, subject))
             }
-        };
-        let read = read(&source).map_err(|faults| self.faults.extend(faults)).ok();
-        Part { source: Some(source), read }
+            None => Part { source: None, read: None },
+        }
+    }
+
+    /// Where a file lies that every version has.
+    fn path(&mut self, name: &'static str) -> Option<&'f Path> {
+        let found = self.paths.iter().find(|path| path.as_os_str() == name);
+        if found.is_none() {
+            let others = self.folder.files.keys().map(String::as_str).filter(|other| !REQUIRED.contains(other));
+            let help = fault::closest(name, others).map(|near| format!("is `{near}` meant to be it?"));
+            self.faults.push(Fault::of_file("file_missing", Path::new(name), "the file is missing").help(help));
+        }
+        found.map(PathBuf::as_path)
+    }
+
+    /// What `read` makes of a file, or what was made of equal bytes for the same key before.
+    fn shared_part<K: Ord, T>(
+        &mut self,
+        path: &'f Path,
+        known: &Shared<K, T>,
+        key: impl FnOnce(Digest) -> K,
+        read: impl FnOnce(&Source<'f>) -> Result<T, Vec<Fault>>,
+    ) -> Part<'f, Arc<T>> {
+        let bytes = self.bytes(path);
+        let mut source = Some(Source::parsed_before(path, bytes));
+        let digest = path.to_str().map(|path| digest_of(self.folder, path, bytes));
+        let made = known.get(key(digest.unwrap_or_else(|| Digest::of(bytes))), || {
+            source = None;
+            let parsed = Source::parse(path, bytes).map_err(|fault| vec![fault])?;
+            read(source.insert(parsed))
+        });
+        self.part(made, source)
+    }
+
+    fn part<T>(&mut self, read: Result<T, Vec<Fault>>, source: Option<Source<'f>>) -> Part<'f, T> {
+        Part { source, read: read.map_err(|faults| self.faults.extend(faults)).ok() }
+    }
+
+    fn bytes(&self, path: &Path) -> &'f [u8] {
+        path.to_str().and_then(|path| self.folder.files.get(path)).map_or(&[], |bytes| bytes)
     }
 
     fn definition(&mut self, manifest: &Manifest, source: &Source<'_>) -> Option<Arc<Definition>> {
@@ -203,24 +239,22 @@ impl<'f> Loader<'f> {
     fn examples<T>(
         &mut self,
         folder: &str,
+        known: &Shared<(Digest, String), T>,
         read: impl Fn(&str, &Source<'f>) -> Result<T, Vec<Fault>>,
-    ) -> Vec<Part<'f, T>> {
+    ) -> Vec<Part<'f, Arc<T>>> {
         let mut parts = Vec::new();
         for path in self.paths {
             let name = path.to_str().and_then(|path| path.strip_prefix(folder)?.strip_suffix(".json"));
             if let Some(name) = name.filter(|name| !name.contains('/')) {
-                parts.push(self.part(path, |source| read(name, source)));
+                let key = |digest| (digest, name.to_owned());
+                parts.push(self.shared_part(path, known, key, |source| read(name, source)));
             }
         }
         parts
     }
 }
 
-/// Compiles a schema file, which describes an object by its members, or takes what was made of an equal one.
-fn schema(source: &Source<'_>, subject: Subject) -> Result<Arc<Schema>, Vec<Fault>> {
-    Schema::shared(source.bytes(), subject, || compile(source, subject))
-}
-
+/// Compiles a schema file, which describes an object by its members.
 fn compile(source: &Source<'_>, subject: Subject) -> Result<Schema, Vec<Fault>> {
     let value = source.value();
     let mut faults = Vec::new();

@@ -9,7 +9,7 @@ mod words;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde::Serialize;
@@ -18,10 +18,9 @@ use serde_json::Value;
 #[cfg(test)]
 pub(crate) use self::lint::FORMATS;
 use self::lint::Resolve as _;
-use crate::digest::Digest;
+use crate::defaults::Defaults;
 use crate::fault::{self, Fault};
 use crate::json::spans::escape;
-use crate::shared::Shared;
 use crate::source::Source;
 
 /// What is wrong with a value, by JSON pointer.
@@ -51,6 +50,7 @@ pub struct Schema {
     document: Arc<Value>,
     anchors: lint::Anchors,
     subject: Subject,
+    defaults: OnceLock<Defaults>,
 }
 
 /// A keyword that refuses a value.
@@ -161,22 +161,13 @@ fn pattern_error(pattern: &str) -> Option<String> {
 // === impl Schema ===
 
 impl Schema {
-    /// The schema that was made of these bytes, or what `compile` makes of them.
-    pub(crate) fn shared<E>(
-        bytes: &[u8],
-        subject: Subject,
-        compile: impl FnOnce() -> Result<Self, E>,
-    ) -> Result<Arc<Self>, E> {
-        // An unknown member is called otherwise by each subject.
-        static KNOWN: Shared<(Digest, Subject), Schema> = Shared::new();
-        KNOWN.get((Digest::of(bytes), subject), compile)
-    }
-
     /// Compiles a schema that keeps the rules of `lint`; the violations have pointers into the schema.
     pub fn compile(document: Value, subject: Subject) -> Result<Self, Vec<Violation>> {
         let anchors = lint::lint(&document)?;
         match options().build(&document) {
-            Ok(validator) => Ok(Self { validator, document: Arc::new(document), anchors, subject }),
+            Ok(validator) => {
+                Ok(Self { validator, document: Arc::new(document), anchors, subject, defaults: OnceLock::new() })
+            }
             Err(error) => {
                 let violation = |error: &ValidationError<'_>| {
                     let message = format!("this is not a schema: {error}");
@@ -191,6 +182,11 @@ impl Schema {
                 Err(violations)
             }
         }
+    }
+
+    /// See [`Defaults::of`].
+    pub(crate) fn defaults(&self) -> &Defaults {
+        self.defaults.get_or_init(|| Defaults::of(self))
     }
 
     /// The schema as it was written.

@@ -19,7 +19,8 @@ pub struct Source<'f> {
     bytes: &'f [u8],
     /// Made when the first place is asked for: files without faults need none.
     spans: OnceCell<Spans<'f>>,
-    value: Value,
+    /// Of a file that is known to be good, made when it is asked for.
+    value: OnceCell<Value>,
 }
 
 // === impl Source ===
@@ -28,7 +29,7 @@ impl<'f> Source<'f> {
     /// Parses the bytes of `file`; a fault is reported under that name.
     pub fn parse(file: &'f Path, bytes: &'f [u8]) -> Result<Self, Fault> {
         match json::parse(bytes, &json::Limits::FILE) {
-            Ok(value) => Ok(Self { file, bytes, spans: OnceCell::new(), value }),
+            Ok(value) => Ok(Self { value: OnceCell::from(value), ..Self::parsed_before(file, bytes) }),
             Err(error) => {
                 let rule = match error.kind {
                     json::ErrorKind::DuplicateKey(_) => "json_duplicate_key",
@@ -46,12 +47,17 @@ impl<'f> Source<'f> {
         }
     }
 
+    /// A file of which equal bytes were parsed before; parses it only when its tree is asked for.
+    pub(crate) fn parsed_before(file: &'f Path, bytes: &'f [u8]) -> Self {
+        Self { file, bytes, spans: OnceCell::new(), value: OnceCell::new() }
+    }
+
     pub fn file(&self) -> &'f Path {
         self.file
     }
 
     pub fn value(&self) -> &Value {
-        &self.value
+        self.value.get_or_init(|| json::parse(self.bytes, &json::Limits::FILE).unwrap_or_default())
     }
 
     /// The file as it was written.
@@ -63,13 +69,14 @@ impl<'f> Source<'f> {
         self.spans.get_or_init(|| Spans::index(self.bytes))
     }
 
-    pub fn into_value(self) -> Value {
-        self.value
+    pub fn into_value(mut self) -> Value {
+        self.value();
+        self.value.take().unwrap_or_default()
     }
 
     /// Checks the file by the embedded schema of this name.
     pub fn check(&self, schema: &str) -> Result<(), Vec<Fault>> {
-        let violations = schema::own(schema).check(&self.value);
+        let violations = schema::own(schema).check(self.value());
         if violations.is_empty() {
             return Ok(());
         }
@@ -79,7 +86,7 @@ impl<'f> Source<'f> {
     /// Checks the file by the embedded schema of this name and reads it into `T`.
     pub fn shape<T: DeserializeOwned>(&self, schema: &str) -> Result<T, Vec<Fault>> {
         self.check(schema)?;
-        T::deserialize(&self.value)
+        T::deserialize(self.value())
             .map_err(|error| vec![self.fault("file_shape", "", format!("this is no {schema}: {error}"))])
     }
 

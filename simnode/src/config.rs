@@ -57,7 +57,7 @@ pub struct Config {
     /// Whether the children are launched at start instead of by the first call.
     pub spawn_on_startup: bool,
     /// Makes the node a stub, to measure what stands in front of it: a child evaluates a definition once, and answers
-    /// every later solve of it with that answer, whatever the inputs, after this long. Children, the solve lock, the
+    /// every later solve of it with that answer, whatever the inputs, this long after it arrived or had the lock. Children, the solve lock, the
     /// log and its counts stay as they are. `None` evaluates every solve.
     pub stub: Option<Duration>,
     pub faults: Faults,

@@ -3,15 +3,13 @@
 //! Invariant: what is interpreted, hashed and kept is one reading of the same bytes.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::{fmt, fs};
 
-use contract::{Digest, Fault};
-use sha2::{Digest as _, Sha256};
+use contract::{Digest, Fault, marks};
 
 use super::held::{self, Thing};
 use super::plan::Place;
@@ -30,7 +28,7 @@ pub(super) struct Look {
 #[derive(Debug)]
 pub(super) struct Sight {
     pub(super) digest: Digest,
-    /// Over inodes, sizes and times: while it stays, a hint need not read the content again. None where it cannot be told.
+    /// See [`contract::marks`]: while they stay, a hint need not read the content again. None where they cannot be told.
     pub(super) marks: Option<Digest>,
     pub(super) meaning: Option<Meaning>,
 }
@@ -75,12 +73,25 @@ impl Disk for Files {}
 pub(super) struct Eyes<'a> {
     pub(super) disk: &'a dyn Disk,
     pub(super) root: &'a Path,
-    /// The digest that need not be read again while the marks of a place are these.
-    pub(super) known: &'a (dyn Fn(&Place, Option<Digest>) -> Option<Digest> + Sync),
+    /// What is known of a place, and how far that is to be believed.
+    pub(super) known: &'a (dyn Fn(&Place, &Path) -> Known + Sync),
     /// Whether a content would be taken now, and so is to be understood.
     pub(super) wanted: &'a (dyn Fn(&Place, Digest) -> bool + Sync),
     pub(super) store: Option<&'a Store>,
     pub(super) threads: usize,
+    /// Ends the look early, with an error.
+    pub(super) broken_off: &'a AtomicBool,
+}
+
+/// What an earlier look saw at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Nothing that helps: it is read.
+    Not,
+    /// It is read unless its marks are still these.
+    Marked(Digest, Option<Digest>),
+    /// Nothing there can have changed: content and marks.
+    As(Digest, Option<Digest>),
 }
 
 // === impl Eyes ===
@@ -91,17 +102,23 @@ impl Eyes<'_> {
         let resolved = self.disk.resolve(self.root)?;
         let walk = self.disk.walk(&resolved)?;
         let places: Vec<(Place, PathBuf)> = walk.places.into_iter().collect();
-        let sight = |(place, path): &(Place, PathBuf)| (place.clone(), self.sight(place, &resolved.root, path));
-        let sights = on_threads(self.threads, &places, sight).into_iter().collect();
+        let sight = |(place, path): &(Place, PathBuf)| {
+            let look_on = !self.broken_off.load(Ordering::Relaxed);
+            look_on.then(|| (place.clone(), self.sight(place, &resolved.root, path)))
+        };
+        let sights: Option<_> = on_threads(self.threads, &places, sight).into_iter().collect();
+        let sights = sights.ok_or(Error::BrokenOff)?;
         self.disk.confirm(&resolved, self.root)?;
         Ok(Look { resolved, sights, strays: walk.strays })
     }
 
     fn sight(&self, place: &Place, root: &Path, path: &Path) -> Sight {
-        // Before the content: a change in between shows as new marks next time.
-        let marks = marks(&root.join(path));
-        if let Some(digest) = (self.known)(place, marks) {
-            return Sight { digest, marks, meaning: None };
+        match (self.known)(place, path) {
+            Known::As(digest, marks) => return Sight { digest, marks, meaning: None },
+            Known::Marked(digest, Some(known)) if marks::of(&root.join(path)) == Some(known) => {
+                return Sight { digest, marks: Some(known), meaning: None };
+            }
+            Known::Marked(..) | Known::Not => {}
         }
         let read = self.disk.read(place, root, path);
         let meaning = (self.wanted)(place, read.digest).then(|| {
@@ -112,7 +129,7 @@ impl Eyes<'_> {
             };
             Meaning { thing, files: held::files(&read), unkept: kept.err().map(|error| error.to_string()) }
         });
-        Sight { digest: read.digest, marks, meaning }
+        Sight { digest: read.digest, marks: read.marks, meaning }
     }
 }
 
@@ -138,42 +155,4 @@ pub(crate) fn on_threads<T: Sync, R: Send>(threads: usize, items: &[T], work: im
 pub(crate) fn start_threads() -> usize {
     const MOST: usize = 8;
     thread::available_parallelism().map_or(1, usize::from).min(MOST)
-}
-
-/// Entries below one place that are looked at; a place that has more is read each time.
-const ENTRIES: usize = 2_000;
-const DEPTH: usize = 6;
-
-/// Over the inode, size, and times of everything below the path; none where something is odd.
-fn marks(path: &Path) -> Option<Digest> {
-    let (mut digest, mut left) = (Sha256::new(), ENTRIES);
-    mark(path, DEPTH, &mut left, &mut digest)?;
-    Some(Digest(digest.finalize().into()))
-}
-
-fn mark(path: &Path, depth: usize, left: &mut usize, digest: &mut Sha256) -> Option<()> {
-    *left = left.checked_sub(1)?;
-    let found = fs::symlink_metadata(path).ok()?;
-    digest.update(path.file_name()?.as_encoded_bytes());
-    for number in [found.dev(), found.ino(), found.size(), u64::from(found.mode())] {
-        digest.update(number.to_le_bytes());
-    }
-    // The time of change cannot be set by hand, the time of modification can.
-    for number in [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()] {
-        digest.update(number.to_le_bytes());
-    }
-    if found.is_dir() {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(path).ok()? {
-            names.push(entry.ok()?.file_name());
-            if names.len() > ENTRIES {
-                return None;
-            }
-        }
-        names.sort();
-        for name in names {
-            mark(&path.join(name), depth.checked_sub(1)?, left, digest)?;
-        }
-    }
-    Some(())
 }

@@ -5,19 +5,22 @@
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use contract::Contract;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::{Around, Assembled, HeldAlias, assemble};
 use super::events::{Draft, Kind};
 use super::held::Held;
-use super::look::{Disk, Eyes, Files, Look, start_threads};
+use super::hints::{Hint, Hints};
+use super::look::{Disk, Eyes, Files, Known, Look, start_threads};
+use super::pace::{GATHER, Pace, Pause};
 use super::plan::{Listing, Place, Plan, Settling, Step, plan};
 use super::scan::Resolved;
 use super::snapshot::Snapshot;
@@ -59,7 +62,7 @@ pub struct Hooks {
 #[derive(Debug)]
 pub struct Reloader {
     registry: Registry,
-    options: Options,
+    pub(super) options: Options,
     held: Held,
     settling: Settling,
     /// The last look, for its marks and strays.
@@ -72,6 +75,8 @@ pub struct Reloader {
     failures: u32,
     /// Whether the last look ended in a panic: it is not over before a whole one has gone well.
     panicked: bool,
+    /// Set, the poll under way ends early; the next look begins anew.
+    pub(super) break_off: Arc<AtomicBool>,
 }
 
 /// What a look led to, and so when to look again.
@@ -85,24 +90,22 @@ pub(super) enum Outcome {
     Failed,
     /// Nothing could be seen for some time.
     Stale,
+    /// The poll made way for a hint.
+    BrokenOff,
 }
 
 /// How thorough a look is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Depth {
-    /// Content of which inodes, sizes and times are unchanged is not read again.
-    Hint,
+    /// What the hint concerns is looked at, and read where inodes, sizes or times are others; and what waits for a second sight, and
+    /// names that are new. The rest is as it was.
+    Hinted(Hint),
     /// Everything is read.
     Poll,
 }
 
 /// Looks that may fail in a row before it counts: a swap by `rm` and `mv` takes a moment.
 const FAILURES: u32 = 3;
-/// Before the next look after a failed one.
-const RETRY: Duration = Duration::from_millis(200);
-/// How long hints gather: copying one file tells of several changes.
-const GATHER: Duration = Duration::from_millis(100);
-
 // === impl Options ===
 
 impl Options {
@@ -148,9 +151,10 @@ impl Reloader {
             disk: Arc::new(Files),
             failures: 0,
             panicked: false,
+            break_off: Arc::default(),
         };
         let (mut drafts, mut changed) = (Vec::new(), false);
-        match reloader.look(Duration::ZERO, Duration::ZERO, Depth::Poll) {
+        match reloader.look(Duration::ZERO, Duration::ZERO, &Depth::Poll) {
             Ok(look) => match reloader.follow(look, Duration::ZERO, Duration::ZERO) {
                 Ok(followed) => (drafts, changed) = followed,
                 Err(empty) => reloader.fail(&empty),
@@ -183,7 +187,7 @@ impl Reloader {
     /// Looks, and takes what may be taken. `now` is on any clock that only goes forward. Blocks.
     /// A panic on the way is a look that failed: what serves is swapped whole or not at all, and the next look reads
     /// everything anew.
-    pub(super) fn turn(&mut self, now: Duration, depth: Depth, hooks: &Hooks) -> Outcome {
+    pub(super) fn turn(&mut self, now: Duration, depth: &Depth, hooks: &Hooks) -> Outcome {
         let step = AssertUnwindSafe(|| self.look_and_swap(now, depth, hooks));
         let failed = match catch_unwind(step) {
             Ok(Ok(outcome)) => {
@@ -211,10 +215,14 @@ impl Reloader {
         Outcome::Stale
     }
 
-    fn look_and_swap(&mut self, now: Duration, depth: Depth, hooks: &Hooks) -> Result<Outcome, String> {
+    fn look_and_swap(&mut self, now: Duration, depth: &Depth, hooks: &Hooks) -> Result<Outcome, String> {
         let settle = self.options.settle;
-        let looked = self.look(now, settle, depth).map_err(|error| error.to_string());
-        let (drafts, changed) = looked.and_then(|look| self.follow(look, now, settle))?;
+        let look = match self.look(now, settle, depth) {
+            Ok(look) => look,
+            Err(super::scan::Error::BrokenOff) => return Ok(Outcome::BrokenOff),
+            Err(error) => return Err(error.to_string()),
+        };
+        let (drafts, changed) = self.follow(look, now, settle)?;
         let before = self.registry.current();
         let of_aliases = self.publish(Some((&before, hooks)));
         // Told after the swap: who hears of a change finds it.
@@ -227,15 +235,22 @@ impl Reloader {
         Ok(if self.settling.is_empty() { Outcome::Quiet } else { Outcome::Settling })
     }
 
-    fn look(&self, now: Duration, settle: Duration, depth: Depth) -> Result<Look, super::scan::Error> {
+    fn look(&self, now: Duration, settle: Duration, depth: &Depth) -> Result<Look, super::scan::Error> {
         let taken = |place: &Place, digest| {
             let entry = self.held.entries.get(place);
             entry.is_some_and(|entry| !entry.twin && entry.kept().dealt_with == Some(digest))
         };
-        let known = |place: &Place, marks: Option<contract::Digest>| {
-            let sight = self.last.as_ref()?.sights.get(place)?;
-            let same = depth == Depth::Hint && marks.is_some() && marks == sight.marks;
-            (same && taken(place, sight.digest)).then_some(sight.digest)
+        let known = |place: &Place, path: &Path| {
+            let Depth::Hinted(hint) = depth else { return Known::Not };
+            let Some(last) = &self.last else { return Known::Not };
+            let Some(sight) = last.sights.get(place).filter(|sight| taken(place, sight.digest)) else {
+                return Known::Not;
+            };
+            if hint.concerns(&last.resolved.root.join(path)) {
+                Known::Marked(sight.digest, sight.marks)
+            } else {
+                Known::As(sight.digest, sight.marks)
+            }
         };
         let wanted = |place: &Place, digest| {
             !taken(place, digest) && self.settling.would_settle(place, Some(digest), now, settle)
@@ -245,7 +260,23 @@ impl Reloader {
             None => start_threads(),
         };
         let (root, store) = (self.options.root.as_path(), self.store.as_ref());
-        Eyes { disk: &*self.disk, root, known: &known, wanted: &wanted, store, threads }.look()
+        let eyes = Eyes {
+            disk: &*self.disk,
+            root,
+            known: &known,
+            wanted: &wanted,
+            store,
+            threads,
+            broken_off: &self.break_off,
+        };
+        let look = eyes.look()?;
+        match (&self.last, depth) {
+            // It is another registry that was looked at: nothing of it is known.
+            (Some(last), Depth::Hinted(hint)) if last.resolved != look.resolved && *hint != Hint::Anywhere => {
+                self.look(now, settle, &Depth::Hinted(Hint::Anywhere))
+            }
+            _ => Ok(look),
+        }
     }
 
     /// Brings what is held after what was seen; what to tell of it, and whether anything came or went.
@@ -359,44 +390,45 @@ impl Reloader {
     ///
     /// Cancel safety: none, a look that is under way ends on its own thread and its result is lost; use `stop`.
     pub async fn run(self, hooks: Hooks, stop: CancellationToken) {
-        let (hints, hinted) = mpsc::channel(1);
+        let hints = Hints::default();
         let watcher = self.options.watch.then(|| Watcher::new(hints.clone()));
-        // Held by this frame: without a watcher nobody hints, and the channel stays open all the same.
-        let _hints = hints;
-        let mut signals = Signals { hinted, ready_changed: hooks.ready_changed.clone(), stop };
-        let (begin, registry, poll, settle) =
-            (Instant::now(), self.registry.clone(), self.options.poll, self.options.settle);
-        let mut turning = (self, watcher);
-        let (mut depth, mut next_poll) = (Depth::Hint, begin + spread(poll));
+        let mut signals = Signals { hints, ready_changed: hooks.ready_changed.clone(), stop };
+        let (begin, registry, break_off) = (Instant::now(), self.registry.clone(), Arc::clone(&self.break_off));
+        let mut pace = Pace::new(self.options.poll, self.options.settle, begin);
+        let (mut turning, mut depth) = ((self, watcher), Depth::Hinted(Hint::Anywhere));
         loop {
             let (hooks, started) = (hooks.clone(), Instant::now());
-            let turned = tokio::task::spawn_blocking(move || {
+            let makes_way = pace.makes_way(&depth);
+            break_off.store(false, Ordering::Relaxed);
+            let mut turned = tokio::task::spawn_blocking(move || {
                 let (mut reloader, mut watcher) = turning;
-                let outcome = reloader.turn(begin.elapsed(), depth, &hooks);
+                let outcome = reloader.turn(begin.elapsed(), &depth, &hooks);
                 let armed = reloader.arm(&mut watcher);
-                (reloader, watcher, outcome, armed)
+                (reloader, watcher, depth, outcome, armed)
             });
-            let Ok((reloader, watcher, outcome, armed)) = turned.await else {
+            let turned = tokio::select! {
+                biased;
+                turned = &mut turned => turned,
+                () = signals.hints.told(), if makes_way => {
+                    break_off.store(true, Ordering::Relaxed);
+                    turned.await
+                }
+            };
+            let Ok((reloader, watcher, looked, outcome, armed)) = turned else {
                 tracing::error!("the registry is not followed any more: looking at it failed in an unforeseen way");
                 registry.status(|status| status.error = Some("it is not followed any more".to_owned()));
                 return;
             };
-            if depth == Depth::Poll {
-                next_poll = Instant::now() + spread(poll);
+            // What happened between the look and the watch is in neither.
+            if armed {
+                signals.hints.tell(Hint::Anywhere);
             }
-            let soon = match outcome {
-                // What happened between the look and the watch is in neither.
-                Outcome::Quiet | Outcome::Stale if armed => Some(GATHER),
-                Outcome::Quiet | Outcome::Stale => None,
-                Outcome::Settling => Some(settle / 4 + GATHER),
-                Outcome::Failed => Some(RETRY),
-            };
+            let pause = pace.after(looked, outcome, started, Instant::now());
             let asks = !reloader.held_aliases.is_empty();
             turning = (reloader, watcher);
-            // However often hints come, half of the time this does nothing.
-            let rest = started.elapsed().min(poll);
-            match signals.next(soon, next_poll, rest, asks).await {
-                Some(next) => depth = next,
+            match signals.next(pause, asks).await {
+                Some(Due::Look) => depth = pace.hinted(signals.hints.take()),
+                Some(Due::Poll) => depth = Depth::Poll,
                 None => return,
             }
         }
@@ -419,9 +451,15 @@ impl std::fmt::Debug for Hooks {
     }
 }
 
+/// Which look is due.
+enum Due {
+    Look,
+    Poll,
+}
+
 /// What ends the wait for the next turn.
 struct Signals {
-    hinted: mpsc::Receiver<()>,
+    hints: Hints,
     ready_changed: watch::Receiver<u64>,
     stop: CancellationToken,
 }
@@ -429,37 +467,30 @@ struct Signals {
 // === impl Signals ===
 
 impl Signals {
-    /// How thorough the next turn is, when it is due; none at the end.
-    async fn next(&mut self, soon: Option<Duration>, poll: Instant, rest: Duration, asks: bool) -> Option<Depth> {
-        let until = soon.map_or(poll, |soon| poll.min(Instant::now() + soon.max(rest)));
+    /// What is due next, when it is; none at the end.
+    async fn next(&mut self, pause: Pause, asks: bool) -> Option<Due> {
         let hint = async {
-            tokio::time::sleep(rest).await;
-            self.hinted.recv().await;
+            tokio::time::sleep(pause.rest).await;
+            self.hints.told().await;
             tokio::time::sleep(GATHER).await;
-            while self.hinted.try_recv().is_ok() {}
         };
         let readiness = async {
-            tokio::time::sleep(rest).await;
+            tokio::time::sleep(pause.rest).await;
             // No nodes, no news of them.
             if !asks || self.ready_changed.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
         };
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => None,
-            () = hint => Some(Depth::Hint),
-            () = readiness => Some(Depth::Hint),
-            () = tokio::time::sleep_until(until.into()) => {
-                Some(if Instant::now() >= poll { Depth::Poll } else { Depth::Hint })
+            () = hint => Some(Due::Look),
+            () = readiness => Some(Due::Look),
+            () = tokio::time::sleep_until(pause.until.into()) => {
+                Some(if Instant::now() >= pause.until_poll { Due::Poll } else { Due::Look })
             }
         }
     }
-}
-
-/// A fifth more or less, so that many gateways do not read one share at the same moment.
-fn spread(interval: Duration) -> Duration {
-    let [random, ..] = *uuid::Uuid::new_v4().as_bytes();
-    interval.mul_f64(0.8 + 0.4 * f64::from(random) / f64::from(u8::MAX))
 }
 
 /// The aliases that lead elsewhere than before.

@@ -29,6 +29,8 @@ pub enum Error {
     TooMany { path: PathBuf, most: usize },
     #[error("the registry was re-pointed while it was read")]
     Moved,
+    #[error("it was broken off for something newer")]
+    BrokenOff,
 }
 
 /// Where the registry really is at this moment.
@@ -63,6 +65,8 @@ pub(super) struct Read {
     pub(super) digest: Digest,
     /// The faults name files relative to the place.
     pub(super) content: Result<Content, Vec<Fault>>,
+    /// See [`contract::marks`]; from before the content was read.
+    pub(super) marks: Option<Digest>,
 }
 
 // === impl Resolved ===
@@ -131,19 +135,22 @@ impl Resolved {
 
 /// Reads a place, once. `path` is where it lies below `root`, a resolved one; no link on the way is followed.
 pub(super) fn read(place: &Place, root: &Path, path: &Path) -> Read {
-    let content = match place {
-        Place::Version { .. } => Folder::read_below(root, path).map(Content::Folder),
-        Place::Tenants | Place::Policy { .. } => match folder::read_file_below(root, path) {
-            Ok(bytes) => Ok(Content::File(bytes)),
-            Err(fault) => Err(vec![Fault { file: PathBuf::new(), ..fault }]),
-        },
+    let (content, marks) = match place {
+        Place::Version { .. } => {
+            let (read, marks) = folder::read_below(root, path);
+            (read.map(Content::Folder), marks)
+        }
+        Place::Tenants | Place::Policy { .. } => {
+            let (read, marks) = folder::read_file_marked(root, path);
+            (read.map(Content::File).map_err(|fault| vec![Fault { file: PathBuf::new(), ..fault }]), marks)
+        }
     };
     let digest = match &content {
         Ok(Content::File(bytes)) => Digest::of(bytes),
         Ok(Content::Folder(folder)) => folder.digest,
         Err(faults) => Digest::of(format!("unreadable: {faults:?}")),
     };
-    Read { digest, content }
+    Read { digest, content, marks }
 }
 
 /// The names of the folders in a folder, sorted; junk and files are passed over, links are strays.

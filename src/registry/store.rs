@@ -162,7 +162,7 @@ impl Store {
         if digest != item.digest {
             return Err("its files are not those of its digest".to_owned());
         }
-        let thing = interpret(place, &Read { digest, content: Ok(content) });
+        let thing = interpret(place, &Read { digest, content: Ok(content), marks: None });
         let thing = thing.map_err(|faults| faults.first().map_or_else(String::new, ToString::to_string))?;
         Ok(Entry { files: item.files.clone(), ..Entry::new(digest, item.since, thing) })
     }

@@ -6,10 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
-use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
-
+use super::hints::{Hint, Hints};
 use super::scan::Resolved;
+use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 /// What the file system is told to hint to.
 pub(super) type Handler = Box<dyn FnMut(notify::Result<Event>) + Send>;
@@ -18,7 +17,7 @@ pub(super) type Open = fn(Handler) -> notify::Result<Box<dyn notify::Watcher + S
 
 /// Watches the registry, and the links that lead to it.
 pub(super) struct Watcher {
-    hints: mpsc::Sender<()>,
+    hints: Hints,
     open: Open,
     inner: Option<Box<dyn notify::Watcher + Send>>,
     armed: Option<Targets>,
@@ -38,11 +37,11 @@ struct Targets {
 // === impl Watcher ===
 
 impl Watcher {
-    pub(super) fn new(hints: mpsc::Sender<()>) -> Self {
+    pub(super) fn new(hints: Hints) -> Self {
         Self::by(open, hints)
     }
 
-    pub(super) fn by(open: Open, hints: mpsc::Sender<()>) -> Self {
+    pub(super) fn by(open: Open, hints: Hints) -> Self {
         Self { hints, open, inner: None, armed: None, complained: false }
     }
 
@@ -77,9 +76,9 @@ impl Watcher {
     fn watch(&self, targets: &Targets) -> notify::Result<Box<dyn notify::Watcher + Send>> {
         let (hints, listened) = (self.hints.clone(), targets.clone());
         let handler = move |event: notify::Result<Event>| {
-            if listened.concerns(event.as_ref().ok()) {
-                // Full: a hint is waiting already, and one says as much as two.
-                let _ = hints.try_send(());
+            let hint = listened.hint(event.as_ref().ok());
+            if !hint.is_nowhere() {
+                hints.tell(hint);
             }
         };
         let mut inner = (self.open)(Box::new(handler))?;
@@ -128,14 +127,17 @@ impl Targets {
         Self { trees, names }
     }
 
-    fn concerns(&self, event: Option<&Event>) -> bool {
-        let Some(event) = event else { return true };
+    fn hint(&self, event: Option<&Event>) -> Hint {
+        let Some(event) = event else { return Hint::Anywhere };
         // Reading is no change, and the look itself reads.
         if matches!(event.kind, EventKind::Access(_)) {
-            return false;
+            return Hint::nowhere();
         }
-        let ours =
-            |path: &PathBuf| self.names.contains(path) || self.trees.iter().any(|(tree, _, _)| path.starts_with(tree));
-        event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(ours)
+        let led_elsewhere = event.paths.iter().any(|path| self.names.contains(path));
+        if event.need_rescan() || event.paths.is_empty() || led_elsewhere {
+            return Hint::Anywhere;
+        }
+        let ours = |path: &&PathBuf| self.trees.iter().any(|(tree, _, _)| path.starts_with(tree));
+        Hint::at(event.paths.iter().filter(ours).cloned())
     }
 }

@@ -37,8 +37,9 @@ pub(super) fn inputs(old: &Side<'_>, new: &Side<'_>, changes: &mut Vec<Change>) 
             changes.push(change);
         } else if let [Some(before), Some(after)] = &alone {
             let sender =
-                Values { name, schema: before, binding: Some(binding), defaults: Some(&old.contract.defaults) };
-            let receiver = Values { name, schema: after, binding: Some(now), defaults: Some(&new.contract.defaults) };
+                Values { name, schema: before, binding: Some(binding), defaults: Some(old.contract.inputs.defaults()) };
+            let receiver =
+                Values { name, schema: after, binding: Some(now), defaults: Some(new.contract.inputs.defaults()) };
             match sender.lost_on(&receiver) {
                 Some(loss) => changes.extend(losses(sides, name, "inputs", &loss)),
                 None if wider(&sender, &receiver) => {
@@ -57,7 +58,7 @@ pub(super) fn inputs(old: &Side<'_>, new: &Side<'_>, changes: &mut Vec<Change>) 
     for binding in &new.contract.bindings.inputs {
         let name = binding.name.as_str();
         if named(&old.contract.bindings.inputs, name).is_none() {
-            let required = !new.contract.defaults.has(name);
+            let required = !new.contract.inputs.defaults().has(name);
             let rule = if required { &rules::INPUT_REQUIRED_ADDED } else { &rules::INPUT_ADDED };
             let how = if required { "required" } else { "optional" };
             let message = format!("the input `{name}` is new, and {how}");
@@ -184,7 +185,7 @@ fn requires(schema: &Schema, name: &str) -> bool {
 }
 
 fn requirement(sides: (&Side<'_>, &Side<'_>), name: &str, changes: &mut Vec<Change>) {
-    match [sides.0, sides.1].map(|side| side.contract.defaults.has(name)) {
+    match [sides.0, sides.1].map(|side| side.contract.inputs.defaults().has(name)) {
         [true, false] => {
             let message = format!("the input `{name}` could be left out, and no longer can");
             let change = at_member(&rules::INPUT_NOW_REQUIRED, sides, INPUTS, name, message);
@@ -215,9 +216,9 @@ fn default(sides: (&Side<'_>, &Side<'_>), before: &Binding, after: &Binding, cha
     let (old, new) = sides;
     let name = before.name.as_str();
     let of = |side: &Side<'_>, binding: &Binding| {
-        let default = side.contract.defaults.get(name)?.clone();
+        let default = side.contract.inputs.defaults().get(name)?.clone();
         let mut object = serde_json::Map::from_iter([(name.to_owned(), default)]);
-        side.contract.defaults.fill_below(name, &mut object);
+        side.contract.inputs.defaults().fill_below(name, &mut object);
         let filled = object.remove(name)?;
         // 3 and 3.0 are one value where a number is wanted.
         Some(canonical::coerce(binding, filled.clone()).unwrap_or(filled))
@@ -231,7 +232,7 @@ fn default(sides: (&Side<'_>, &Side<'_>), before: &Binding, after: &Binding, cha
         changes.push(Change::at_files(&rules::INPUT_DEFAULT_CHANGED, sides, INPUTS, &pointer, message));
         return;
     }
-    let inner = |side: &Side<'_>| side.contract.defaults.below(name).cloned().unwrap_or_default();
+    let inner = |side: &Side<'_>| side.contract.inputs.defaults().below(name).cloned().unwrap_or_default();
     for path in Defaults::changed(&inner(old), &inner(new)) {
         let message = format!("a default within `{name}` changed: that of `{path}`");
         let pointer = format!("/properties/{}", escape(name));

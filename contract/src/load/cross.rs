@@ -12,7 +12,6 @@ use serde_json::{Map, Value};
 use super::{Part, Parts};
 use crate::bindings::Binding;
 use crate::canonical;
-use crate::defaults::Defaults;
 use crate::fault::{self, Fault};
 use crate::folder::Folder;
 use crate::json::spans::escape;
@@ -92,7 +91,7 @@ fn one_to_one(
 fn defaults(bindings: &[Binding], (source, schema): (&Source<'_>, &Schema), faults: &mut Vec<Fault>) {
     let required = schema.document().get("required").and_then(Value::as_array);
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|required| required == name));
-    let defaults = Defaults::of(schema);
+    let defaults = schema.defaults();
     let alone = if speaks_of_members_only(schema) { None } else { schema.members_alone() };
     for (name, property) in properties(schema) {
         let pointer = format!("/properties/{}", escape(name));

@@ -29,6 +29,7 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 /// One request as the proxy works on it.
 struct Call {
     number: u64,
+    arrived: tokio::time::Instant,
     method: Method,
     path: String,
     query: String,
@@ -52,7 +53,7 @@ pub(super) async fn handle(
     cut: &CancellationToken,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Infallible> {
-    let under_way = shared.requests.enter();
+    let (arrived, under_way) = (tokio::time::Instant::now(), shared.requests.enter());
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let number = shared.log.arrive(parts.method.as_str(), &path, parts.uri.query(), shared.requests.now());
@@ -73,7 +74,7 @@ pub(super) async fn handle(
             Ok(body) => {
                 let request_id = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
                 let query = parts.uri.query().unwrap_or_default().to_owned();
-                let call = Call { number, method: parts.method, path, query, request_id, body, struck };
+                let call = Call { number, arrived, method: parts.method, path, query, request_id, body, struck };
                 work(shared, call, under_way).await
             }
             Err(reply) => reply,
@@ -345,6 +346,7 @@ async fn asked(shared: &Arc<Shared>, life: &Life, call: Call) -> Asked {
         json,
         fault: call.struck.solve,
         stub: shared.config.stub,
+        arrived: call.arrived,
         shelf: Arc::clone(&life.shelf),
         settings: Arc::clone(&shared.settings),
         dereferenced: Arc::new(move |pointer| {

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use contract::{Digest, Fault, Position};
 use notify::{ErrorKind, RecursiveMode};
-use tokio::sync::mpsc;
 
 use super::reload::{Bench, publish};
 use crate::registry::events::Kind;
+use crate::registry::hints::{Hint, Hints};
 use crate::registry::look::Disk;
 use crate::registry::plan::Place;
 use crate::registry::reload::{Depth, Outcome};
@@ -41,7 +41,7 @@ impl Disk for Mount {
             number => {
                 let why = io::Error::from_raw_os_error(number).to_string();
                 let fault = Fault::new("file_unreadable", Path::new(""), Position::START, &why);
-                Read { digest: Digest::of(why), content: Err(vec![fault]) }
+                Read { digest: Digest::of(why), content: Err(vec![fault]), marks: None }
             }
         }
     }
@@ -57,7 +57,7 @@ fn g4_a_lost_mount_takes_nothing_away_and_is_told_once() {
     bench.reloader.disk = Arc::clone(&mount) as Arc<dyn Disk>;
     for number in LOST {
         mount.at_names.store(number, Ordering::Relaxed);
-        let outcomes: Vec<Outcome> = (0..5).map(|_| bench.turn(Depth::Poll)).collect();
+        let outcomes: Vec<Outcome> = (0..5).map(|_| bench.turn(&Depth::Poll)).collect();
         assert!(outcomes.ends_with(&[Outcome::Stale, Outcome::Stale]), "{outcomes:?}");
         assert!(bench.contract("1.0.0").is_some(), "the last good one serves");
         assert!(bench.registry.followed().stale_since.is_some());
@@ -128,13 +128,13 @@ impl notify::Watcher for Limited {
 #[test]
 fn g4_at_the_limit_of_watches_it_is_told_once_the_poll_goes_on_and_watching_begins_when_it_can() {
     let mut bench = Bench::new();
-    let (hints, mut hinted) = mpsc::channel(1);
+    let hints = Hints::default();
     let mut watcher = Watcher::by(
         |handler| {
             HANDLERS.lock().unwrap().push(handler);
             Ok(Box::new(Limited))
         },
-        hints,
+        hints.clone(),
     );
     let resolved = Resolved::of(&bench.root()).unwrap();
     let mut told = Vec::new();
@@ -149,7 +149,7 @@ fn g4_at_the_limit_of_watches_it_is_told_once_the_poll_goes_on_and_watching_begi
     publish(&bench.version("1.1.0"), "parking", "1.1.0");
     bench.settle();
     assert!(bench.contract("1.1.0").is_some());
-    assert!(hinted.try_recv().is_err());
+    assert!(hints.take().is_nowhere());
     // The limit was raised: nothing had to change for it to be tried again.
     WATCHES.store(100, Ordering::Relaxed);
     assert!(watcher.arm(&bench.root(), Some(&resolved), |why| told.push(why)));
@@ -159,6 +159,6 @@ fn g4_at_the_limit_of_watches_it_is_told_once_the_poll_goes_on_and_watching_begi
     let overflow = notify::Event::new(notify::EventKind::Other).set_flag(notify::event::Flag::Rescan);
     let newest = newest.last_mut().expect("it was armed");
     newest(Ok(overflow));
-    assert!(hinted.try_recv().is_ok());
+    assert_eq!(hints.take(), Hint::Anywhere);
     assert_eq!(told.len(), 1);
 }

@@ -13,15 +13,16 @@ use semver::Version;
 use tempfile::TempDir;
 
 use crate::registry::events::{Event, Kind};
+use crate::registry::hints::Hint;
 use crate::registry::reload::{Depth, Outcome};
 use crate::registry::{Error, Hooks, Options, Registry, Reloader};
 
 /// A registry of one app, `parking`, with the version 1.0.0, and the clock.
 pub(super) struct Bench {
-    folder: TempDir,
+    pub(super) folder: TempDir,
     pub(super) registry: Registry,
     pub(super) reloader: Reloader,
-    now: Duration,
+    pub(super) now: Duration,
     /// Versions that no node can solve.
     degraded: BTreeSet<&'static str>,
     /// The last event that was looked at.
@@ -90,7 +91,7 @@ impl Bench {
         self.root().join("contracts/parking/policy.json")
     }
 
-    pub(super) fn turn(&mut self, depth: Depth) -> Outcome {
+    pub(super) fn turn(&mut self, depth: &Depth) -> Outcome {
         let degraded = self.degraded.clone();
         let hooks = Hooks {
             ready: Arc::new(move |contract| !degraded.contains(contract.version.to_string().as_str())),
@@ -102,9 +103,9 @@ impl Bench {
 
     /// Two looks, far enough apart.
     pub(super) fn settle(&mut self) {
-        self.turn(Depth::Poll);
+        self.turn(&Depth::Poll);
         self.now += SETTLE;
-        self.turn(Depth::Poll);
+        self.turn(&Depth::Poll);
     }
 
     pub(super) fn contract(&self, version: &str) -> Option<Arc<Contract>> {
@@ -134,19 +135,19 @@ fn a_version_that_is_dropped_in_is_taken_and_the_others_stay_as_they_are() {
     assert_eq!(bench.kinds(), [Kind::Loaded]);
     let (before, old) = (bench.registry.current(), bench.contract("1.0.0").unwrap());
     publish(&bench.version("1.1.0"), "parking", "1.1.0");
-    assert_eq!(bench.turn(Depth::Hint), Outcome::Settling);
+    assert_eq!(bench.turn(&Depth::Hinted(Hint::Anywhere)), Outcome::Settling);
     assert_eq!(bench.registry.current().generation, 1, "one sight is not enough");
     bench.now += SETTLE;
-    assert_eq!(bench.turn(Depth::Hint), Outcome::Quiet);
+    assert_eq!(bench.turn(&Depth::Hinted(Hint::Anywhere)), Outcome::Quiet);
     let after = bench.registry.current();
     assert_eq!((after.generation, bench.kinds()), (2, vec![Kind::VersionAdded]));
     assert!(bench.contract("1.1.0").is_some());
     assert!(Arc::ptr_eq(&old, &bench.contract("1.0.0").unwrap()), "what did not change was not loaded anew");
     let since = |snapshot: &super::super::Snapshot| snapshot.releases().next().unwrap().since;
     assert_eq!(since(&before), since(&after));
-    for depth in [Depth::Hint, Depth::Poll] {
+    for depth in [Depth::Hinted(Hint::Anywhere), Depth::Poll] {
         bench.now += SETTLE;
-        assert_eq!(bench.turn(depth), Outcome::Quiet);
+        assert_eq!(bench.turn(&depth), Outcome::Quiet);
     }
     assert_eq!((bench.registry.current().generation, bench.kinds()), (2, vec![]), "nothing new, nothing swapped");
 }
@@ -166,7 +167,7 @@ fn g1_a_half_copy_is_never_taken_however_long_it_pauses() {
             write(&target.join(path), &bytes[..cut]);
             bench.settle();
             bench.now += SETTLE * 10;
-            bench.turn(Depth::Hint);
+            bench.turn(&Depth::Hinted(Hint::Anywhere));
             // The file ends in a line feed, so the manifest is whole before its last byte is.
             let is_whole = index == last && cut + 1 >= bytes.len();
             if !is_whole {
@@ -192,9 +193,9 @@ fn g1_a_copy_in_any_order_is_not_seen_while_it_moves() {
     for (path, bytes) in &folder.files {
         for cut in [0, bytes.len() / 2, bytes.len()] {
             write(&target.join(path), &bytes[..cut]);
-            for depth in [Depth::Hint, Depth::Poll] {
+            for depth in [Depth::Hinted(Hint::Anywhere), Depth::Poll] {
                 bench.now += SETTLE / 3;
-                bench.turn(depth);
+                bench.turn(&depth);
                 assert_eq!(bench.registry.current().generation, 1, "{path} cut at {cut}");
             }
         }
@@ -230,12 +231,12 @@ fn g5_faults_empty_folders_and_a_vanished_root_change_nothing_that_serves() {
     let (contracts, aside) = (bench.root().join("contracts"), bench.folder.path().join("aside"));
     fs::rename(&contracts, &aside).unwrap();
     fs::create_dir(&contracts).unwrap();
-    let failed = |bench: &mut Bench| [(); 4].map(|()| bench.turn(Depth::Poll));
+    let failed = |bench: &mut Bench| [(); 4].map(|()| bench.turn(&Depth::Poll));
     assert_eq!(failed(&mut bench)[1..], [Outcome::Failed, Outcome::Stale, Outcome::Stale]);
     assert!(bench.contract("1.0.0").is_some());
     assert!(bench.registry.followed().stale_since.is_some());
     fs::remove_dir_all(bench.root()).unwrap();
-    assert_eq!(bench.turn(Depth::Poll), Outcome::Stale);
+    assert_eq!(bench.turn(&Depth::Poll), Outcome::Stale);
     assert!(bench.registry.followed().error.unwrap().contains("registry"));
     assert_eq!(bench.kinds(), [Kind::Stale], "said once");
     // It comes back.
@@ -375,7 +376,7 @@ fn g9_links_pipes_and_devices_lead_nowhere_and_make_nobody_wait() {
     fs::rename(bench.root().join("contracts"), bench.folder.path().join("elsewhere")).unwrap();
     std::os::unix::fs::symlink("../elsewhere", bench.root().join("contracts")).unwrap();
     for _ in 0..3 {
-        bench.turn(Depth::Poll);
+        bench.turn(&Depth::Poll);
     }
     assert!(bench.registry.followed().error.unwrap().contains("leads out of the registry"));
     assert!(bench.contract("1.0.0").is_some());
@@ -406,7 +407,7 @@ fn g9_a_folder_that_turns_into_a_link_while_it_is_read_leads_nowhere() {
         });
         for _ in 0..300 {
             bench.now += SETTLE;
-            bench.turn(Depth::Poll);
+            bench.turn(&Depth::Poll);
             if let Some(contract) = bench.contract("1.1.0") {
                 let title = contract.manifest.title.clone().unwrap();
                 assert!(!title.starts_with("Outside"), "what lies outside was read");
@@ -436,7 +437,7 @@ fn a_removed_version_and_app_go_and_who_holds_the_snapshot_keeps_it() {
     let pinned = bench.registry.current();
     assert_eq!(pinned.apps.len(), 2);
     fs::remove_dir_all(bench.root().join("contracts/other")).unwrap();
-    bench.turn(Depth::Poll);
+    bench.turn(&Depth::Poll);
     assert_eq!(bench.registry.current().apps.len(), 2, "one sight of nothing is not enough");
     bench.settle();
     let now = bench.registry.current();
@@ -510,7 +511,7 @@ fn an_alias_moves_only_to_what_is_ready_and_follows_when_it_gets_so() {
     bench.settle();
     assert_eq!(bench.kinds(), [], "said once");
     bench.degraded.clear();
-    bench.turn(Depth::Hint);
+    bench.turn(&Depth::Hinted(Hint::Anywhere));
     assert_eq!((bench.alias("live"), bench.alias("stable")), (Some("1.1.0".into()), Some("1.1.0".into())));
     assert_eq!(bench.kinds(), [Kind::AliasMoved, Kind::AliasMoved]);
     assert!(bench.registry.followed().alarms.is_empty());

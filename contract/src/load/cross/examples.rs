@@ -2,7 +2,6 @@
 
 use crate::bindings::Binding;
 use crate::check;
-use crate::defaults::Defaults;
 use crate::fault::Fault;
 use crate::load::Parts;
 use crate::schema::Schema;
@@ -18,9 +17,8 @@ pub(super) fn check(
     schemas: (&Schema, &Schema),
     faults: &mut Vec<Fault>,
 ) {
-    let defaults = Defaults::of(schemas.0);
     for (source, example) in parts.valid.iter().filter_map(both) {
-        for violation in check::inputs(schemas.0, &defaults, inputs, example.inputs.clone()).err().unwrap_or_default() {
+        for violation in check::inputs(schemas.0, inputs, example.inputs.clone()).err().unwrap_or_default() {
             let pointer = format!("/inputs{}", violation.pointer);
             let message = format!("a valid example is refused: {}", violation.message);
             faults.push(source.fault("example_refused", &pointer, message).help(violation.help));
@@ -33,7 +31,7 @@ pub(super) fn check(
         }
     }
     for (source, example) in parts.invalid.iter().filter_map(both) {
-        let violations = check::inputs(schemas.0, &defaults, inputs, example.inputs.clone()).err().unwrap_or_default();
+        let violations = check::inputs(schemas.0, inputs, example.inputs.clone()).err().unwrap_or_default();
         for (index, pointer) in example.violations.iter().enumerate() {
             if violations.iter().any(|violation| violation.pointer == *pointer) {
                 continue;
