@@ -13,7 +13,7 @@ use super::{body, sitefit_policy, stub};
 use crate::support::{Answered, Setup, TestGateway, sitefit};
 
 /// How long each solve takes on the node.
-const SOLVE_MS: u64 = 40;
+const SOLVE_MS: u64 = 150;
 
 /// Changes the seats so many times, and takes the app away and back every twentieth. Nobody is cut off, and what ran when seats were
 /// lowered ends by itself, within the longest solve. The longest time that took, and how many calls there were.
