@@ -5,6 +5,7 @@
 //! another node once at most, only where the first cannot have seen any of it, and only within the budget.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use contract::{Contract, Inputs};
@@ -341,6 +342,7 @@ async fn run(
             let _ = answered.send(end.result);
             return;
         };
+        exchange.peer.again.node.fetch_add(1, Ordering::Relaxed);
         tracing::info!(from = &*exchange.peer.name, to = &*other.peer.name, "a solve goes to another node");
         exchange.peer = Arc::clone(&other.peer);
         grant = other;
@@ -425,6 +427,7 @@ impl Exchange {
             if Instant::now() >= self.deadline {
                 return End { result: Err(Failure::Deadline), may_still_solve: false };
             }
+            self.peer.again.definition.fetch_add(1, Ordering::Relaxed);
         }
         let second = self.send(Source::Algo).await;
         self.end(Source::Algo, second, start)
