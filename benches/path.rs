@@ -149,6 +149,7 @@ fn cache() -> Cache {
         batch: lane,
         failure_ttl: Duration::from_mins(1),
         followers_max: 1024,
+        bodies_bytes_max: 16 << 20,
         timeout_max: Duration::from_mins(1),
     })
 }

@@ -69,7 +69,7 @@ impl Driver {
                 let vitals = vitals.clone();
                 watches.spawn(async move {
                     let name = format!("probing of {}", watch.peer.name);
-                    stop.run_until_cancelled(vitals.keep(&name, || watch.run())).await;
+                    Box::pin(stop.run_until_cancelled(vitals.keep(&name, || watch.run()))).await;
                     vitals.forget(&name);
                     id
                 });
