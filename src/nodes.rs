@@ -20,7 +20,7 @@ pub use self::health::Driver;
 pub use self::pace::Pace;
 pub use self::pool::Refusal;
 pub use self::roster::{Changes, DEFAULT_POOL};
-pub use self::solve::{Failure, Running, Slot, Solved};
+pub use self::solve::{Failure, Meter, Running, Slot, Solved};
 use self::state::Shared;
 use self::table::Want;
 pub use self::warm::{Unsettled, Warmth};
@@ -178,10 +178,26 @@ pub struct NodeView {
     /// How often it was taken out of service for failed solves.
     #[serde(default)]
     pub ejections: u64,
+    /// How often requests were sent to it once more.
+    #[serde(skip)]
+    pub sent_again: SentAgain,
     /// Hash of everything that it has installed, in the normal form of a contract's requirements.
     pub plugins_hash: Option<String>,
     /// What it offers beyond the least.
     pub features: Features,
+}
+
+/// How often requests were sent a second time, by what made it necessary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SentAgain {
+    /// On a new connection, because the node had closed the idle one before anything was written.
+    pub connection: u64,
+    /// To another node, because nothing can have reached this one.
+    pub node: u64,
+    /// With the definition, because the node did not hold it.
+    pub definition: u64,
+    /// Small solves of the gateway's own, to see whether the node solves.
+    pub canary: u64,
 }
 
 /// The handle, for the apps of one label, on the account of one of them. Cheap to clone.
@@ -232,7 +248,7 @@ impl Nodes {
     pub async fn acquire(&self, contract: &Arc<Contract>, until: Instant) -> Result<Slot, Refusal> {
         let want = self.want(contract);
         let grant = self.shared.slot(&want, until).await?;
-        Ok(Slot { grant, want, trace: None })
+        Ok(Slot { grant, want, trace: None, meter: None })
     }
 
     fn want(&self, contract: &Arc<Contract>) -> Want {

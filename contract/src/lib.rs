@@ -70,6 +70,8 @@ pub struct Contract {
     pub digest: Digest,
     inputs: Arc<Schema>,
     outputs: Arc<Schema>,
+    /// Values that the inputs have room for.
+    room: Option<usize>,
 }
 
 // === impl Contract ===
@@ -86,6 +88,16 @@ impl Contract {
     /// Checks a folder that was read already; as [`load`](Self::load).
     pub fn of(folder: &Folder) -> Result<Self, Vec<Fault>> {
         load::contract(folder)
+    }
+
+    /// What the text of a request for this version may cost. A text of more values than the schema has room for can only be refused, so it
+    /// is refused before it is a tree; unless it is small, because a schema says better what is wrong.
+    pub fn request_limits(&self) -> json::Limits {
+        /// Of values that are in the way.
+        const SMALL: usize = 10_000;
+        let limits = json::Limits::default();
+        let room = self.room.map_or(usize::MAX, |room| room.saturating_add(SMALL));
+        json::Limits { nodes: limits.nodes.min(room), ..limits }
     }
 
     /// Checks the inputs of a solve and brings them into canonical form, defaults included.

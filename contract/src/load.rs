@@ -19,7 +19,7 @@ use crate::folder::Folder;
 use crate::manifest::Manifest;
 use crate::packed::Packed;
 use crate::plugins::Plugins;
-use crate::schema::{Schema, Subject};
+use crate::schema::{Schema, Subject, room};
 use crate::shared::Shared;
 use crate::source::Source;
 use crate::{Contract, Digest};
@@ -92,6 +92,7 @@ fn assemble(folder: &Folder, parts: &mut Parts<'_>) -> Option<Contract> {
         app_id: manifest.app_id.clone(),
         version: manifest.version.clone(),
         manifest,
+        room: room::of_inputs(inputs.document(), bindings.inputs.iter().map(|binding| &*binding.name)),
         bindings,
         requires_plugins_hash: plugins.requires_hash(),
         plugins,

@@ -4,6 +4,7 @@
 //! time. `lint` refuses every schema of which this does not hold.
 
 mod lint;
+pub(crate) mod room;
 mod words;
 
 use std::collections::BTreeMap;

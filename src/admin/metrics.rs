@@ -108,6 +108,16 @@ fn node(scrape: &Scrape, view: &NodeView) {
     }
     let busy = view.slots.saturating_sub(view.free + view.wedged);
     scrape.counter(&names::NODE_EJECTIONS, &[&view.name], view.ejections);
+    let again = view.sent_again;
+    let whys = [
+        ("connection", again.connection),
+        ("node", again.node),
+        ("definition", again.definition),
+        ("canary", again.canary),
+    ];
+    for (why, sent) in whys {
+        scrape.counter(&names::NODE_SENT_AGAIN, &[&view.name, why], sent);
+    }
     for (state, slots) in [("free", view.free), ("busy", busy), ("wedged", view.wedged)] {
         scrape.gauge(&names::NODE_SLOTS, &[&view.name, state], f64::from(slots));
     }

@@ -182,6 +182,7 @@ impl Entry {
             plugins: installed.map(|installed| installed.set.plugins.clone()),
             running: self.slots.running(),
             ejections: self.health.ejected(),
+            sent_again: self.peer.again.view(&self.peer.client),
             plugins_hash: installed.map(|installed| installed.hash().to_string()),
             features: self.features,
         }

@@ -381,6 +381,7 @@ impl Watch {
         /// It was small enough once; a bound all the same.
         const BYTES: usize = 64 << 20;
         let request = canary.prepared.request(&canary.inputs, source).ok()?;
+        self.peer.again.canary.fetch_add(1, Ordering::Relaxed);
         let solve = self.client().solve(request, BYTES, None);
         let reply = timeout(self.shared.options.canary_timeout, solve).await.ok()?.ok()?;
         let read =

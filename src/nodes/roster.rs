@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::Url;
 use tokio::sync::Notify;
@@ -12,7 +13,7 @@ use tokio::sync::Notify;
 use super::entry::Entry;
 use super::state::Shared;
 use super::table::Table;
-use super::{NodeOptions, Options, SetupError};
+use super::{NodeOptions, Options, SentAgain, SetupError};
 use crate::rhino::client::{self, Client};
 
 /// The label of nodes that name none, and of apps that ask for none.
@@ -29,6 +30,18 @@ pub(super) struct Peer {
     pub client: Client,
     /// Wakes its probing early.
     pub nudge: Notify,
+    pub again: Again,
+}
+
+/// How often a solve was sent once more, beside what the client does by itself. They only grow.
+#[derive(Debug, Default)]
+pub(super) struct Again {
+    /// To another node, because this one cannot have seen it.
+    pub node: AtomicU64,
+    /// With the definition, because the node did not hold it.
+    pub definition: AtomicU64,
+    /// By the gateway itself, to see whether the node solves.
+    pub canary: AtomicU64,
 }
 
 /// What of a node may be listed anew while it runs.
@@ -57,7 +70,28 @@ pub struct Changes {
 
 impl Peer {
     fn new(id: usize, node: &NodeOptions, client: Client) -> Arc<Self> {
-        Arc::new(Self { id, name: node.name.as_str().into(), url: node.url.clone(), client, nudge: Notify::new() })
+        Arc::new(Self {
+            id,
+            name: node.name.as_str().into(),
+            url: node.url.clone(),
+            client,
+            nudge: Notify::new(),
+            again: Again::default(),
+        })
+    }
+}
+
+// === impl Again ===
+
+impl Again {
+    pub(super) fn view(&self, client: &Client) -> SentAgain {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        SentAgain {
+            connection: client.opened_again(),
+            node: count(&self.node),
+            definition: count(&self.definition),
+            canary: count(&self.canary),
+        }
     }
 }
 

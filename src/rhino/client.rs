@@ -1,18 +1,29 @@
 //! HTTP to one node: one connection pool, one key, bounded answers, and failures kept apart.
 //!
-//! Invariants: the key is in a header marked sensitive and in no log or `Debug`; no proxy, redirect, referrer or
-//! policy retry stands between the gateway and the node, so one call is one request; no answer takes more memory
-//! than the caller allows.
+//! Invariants: the key is in a header marked sensitive and in no log or `Debug`; no proxy and no redirect stands between the gateway and the
+//! node, and a request goes out a second time only where not a byte of it was written, so one call reaches the node once at most; no answer
+//! takes more memory than the caller allows.
 
-use std::error::Error as _;
 use std::fmt;
-use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::{Method, Request, Response, Uri};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use reqwest::Url;
 use trace::Context;
+
+use self::door::Door;
+use self::pool::{Line, Pool};
+
+mod door;
+mod pool;
+mod wire;
 
 const KEY: HeaderName = HeaderName::from_static("rhinocomputekey");
 
@@ -38,10 +49,26 @@ pub struct Options {
 /// The client of one node. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
-    base: Url,
-    key: Option<Key>,
+    node: Arc<Node>,
     idle_timeout: Duration,
+}
+
+#[derive(Debug)]
+struct Node {
+    door: Door,
+    /// What stands before each path, with a trailing `/`.
+    path: String,
+    /// Of every request.
+    headers: HeaderMap,
+    pool: Pool,
+    opened_again: AtomicU64,
+}
+
+/// A request without the head of an answer.
+struct Unanswered {
+    error: hyper::Error,
+    /// Whether the node can have seen any of it.
+    written: bool,
 }
 
 /// An answer, whole.
@@ -53,6 +80,9 @@ pub struct Reply {
     pub content_type: Option<String>,
     /// `Server-Timing`, which only a child that is called directly sends.
     pub server_timing: Option<String>,
+    /// Processor time that the request took there, in all its processes: `Rhino-Compute-Cpu-Seconds`, which builds from 0.17 send where they
+    /// meter.
+    pub cpu: Option<Duration>,
     /// The body.
     pub body: Bytes,
     /// From the first byte sent to the last byte read.
@@ -111,36 +141,24 @@ impl Client {
     pub fn new(options: Options) -> Result<Self, BuildError> {
         let address = |url: &Url| BuildError::Address(url.to_string());
         let mut base = options.url;
-        let plain = base.scheme() == "http";
         let fits = base.host().is_some() && base.query().is_none() && base.fragment().is_none();
-        if !(plain || base.scheme() == "https") || !fits || !base.username().is_empty() {
+        if !matches!(base.scheme(), "http" | "https") || !fits || !base.username().is_empty() {
             return Err(address(&base));
         }
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .http1_only()
-            .tcp_nodelay(true)
-            .connect_timeout(options.connect_timeout)
-            // The node's server closes idle connections after about two minutes; be first, with a margin.
-            .pool_idle_timeout(Duration::from_secs(45))
-            .pool_max_idle_per_host(options.idle_connections)
-            // Solves are silent for minutes; a peer that is gone must not look like one that computes.
-            .tcp_keepalive(Duration::from_secs(30))
-            .tcp_keepalive_interval(Duration::from_secs(10))
-            .tcp_keepalive_retries(3)
-            .user_agent(concat!("appserver/", env!("CARGO_PKG_VERSION")));
-        if plain {
-            // Images without root certificates fail to build a client even where none are needed.
-            builder = builder.tls_certs_only([]);
+        let door = Door::new(&base, options.connect_timeout)?;
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(HOST, door.host());
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("appserver/", env!("CARGO_PKG_VERSION"))));
+        if let Some(Key(key)) = options.key {
+            headers.insert(KEY, key);
         }
-        let http = builder.build().map_err(|error| BuildError::Client(chain(&error)))?;
-        Ok(Self { http, base, key: options.key, idle_timeout: options.idle_timeout })
+        let pool = Pool::new(options.idle_connections);
+        let node = Node { door, path: base.path().to_owned(), headers, pool, opened_again: AtomicU64::new(0) };
+        Ok(Self { node: Arc::new(node), idle_timeout: options.idle_timeout })
     }
 
     /// Sends a solve and reads its answer, of at most `limit` bytes. Waits for the first byte of the answer without a
@@ -148,88 +166,151 @@ impl Client {
     ///
     /// Cancel safety: dropping it closes the connection. The node solves on.
     pub async fn solve(&self, body: Bytes, limit: usize, trace: Option<&Context>) -> Result<Reply, Failure> {
-        let mut headers = HeaderMap::with_capacity(3);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut request = self.post("grasshopper", body);
         if let Some(trace) = trace {
-            trace.write(&mut headers);
+            trace.write(request.headers_mut());
         }
-        self.call(self.http.post(self.at("grasshopper")).headers(headers).body(body), limit).await
+        self.call(request, limit).await
     }
 
     /// Asks what a definition takes and gives; the body is made by [`super::describe::request`].
     ///
     /// Cancel safety: dropping it closes the connection and loses nothing.
     pub async fn describe(&self, body: Bytes, limit: usize) -> Result<Reply, Failure> {
-        let request = self.http.post(self.at("io")).header(CONTENT_TYPE, "application/json").body(body);
-        self.call(request, limit).await
+        self.call(self.post("io", body), limit).await
     }
 
     /// Asks for a small document; `path` without a leading `/`, with its query.
     ///
     /// Cancel safety: dropping it closes the connection and loses nothing.
     pub async fn get(&self, path: &str, limit: usize) -> Result<Reply, Failure> {
-        self.call(self.http.get(self.at(path)), limit).await
+        self.call(self.request(Method::GET, path, Bytes::new()), limit).await
     }
 
-    fn at(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
+    /// How often a connection was found closed by the node before anything of a request was written, and the request went out on a new one.
+    pub fn opened_again(&self) -> u64 {
+        self.node.opened_again.load(Ordering::Relaxed)
     }
 
-    async fn call(&self, request: reqwest::RequestBuilder, limit: usize) -> Result<Reply, Failure> {
-        let request = match &self.key {
-            Some(Key(key)) => request.header(KEY, key.clone()),
-            None => request,
-        };
+    fn post(&self, path: &str, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = self.request(Method::POST, path, body);
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request
+    }
+
+    fn request(&self, method: Method, path: &str, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        // The paths are ours, and that of the base was parsed as one.
+        *request.uri_mut() = Uri::try_from(format!("{}{path}", self.node.path)).unwrap_or_default();
+        request.headers_mut().clone_from(&self.node.headers);
+        request
+    }
+
+    async fn call(&self, request: Request<Full<Bytes>>, limit: usize) -> Result<Reply, Failure> {
         let start = Instant::now();
-        let mut response = request.send().await.map_err(|error| unsent(&error))?;
-        let (status, headers) = (response.status().as_u16(), response.headers());
-        let text = |name: &str| text(headers, name);
+        let (line, response) = self.node.exchange(request).await?;
+        let (head, mut body) = response.into_parts();
+        let text = |name: &str| text(&head.headers, name);
         let (content_type, server_timing) = (text("content-type"), text("server-timing"));
+        let cpu = text("rhino-compute-cpu-seconds").and_then(|text| cpu(&text));
         // A length that is announced saves the reading.
-        if response.content_length().is_some_and(|length| length > limit as u64) {
+        if body.size_hint().exact().is_some_and(|length| length > limit as u64) {
             return Err(Failure::TooLarge(limit));
         }
-        let mut body = BytesMut::new();
+        let mut read = BytesMut::new();
         loop {
-            let chunk = tokio::time::timeout(self.idle_timeout, response.chunk()).await;
-            let Ok(chunk) = chunk else { return Err(Failure::Idle(self.idle_timeout)) };
-            let Some(chunk) = chunk.map_err(|error| Failure::Cut(chain(&error)))? else { break };
-            if body.len() + chunk.len() > limit {
+            let frame = tokio::time::timeout(self.idle_timeout, body.frame()).await;
+            let Ok(frame) = frame else { return Err(Failure::Idle(self.idle_timeout)) };
+            let Some(frame) = frame else { break };
+            let Ok(chunk) = frame.map_err(|error| Failure::Cut(chain(&error)))?.into_data() else { continue };
+            if read.len() + chunk.len() > limit {
                 return Err(Failure::TooLarge(limit));
             }
-            body.extend_from_slice(&chunk);
+            read.extend_from_slice(&chunk);
         }
-        let elapsed = start.elapsed();
-        Ok(Reply { status, content_type, server_timing, body: body.freeze(), elapsed })
+        if !says_close(&head.headers) {
+            self.node.pool.give(line);
+        }
+        Ok(Reply {
+            status: head.status.as_u16(),
+            content_type,
+            server_timing,
+            cpu,
+            body: read.freeze(),
+            elapsed: start.elapsed(),
+        })
     }
 }
 
-/// Which failure it is that no answer began.
-fn unsent(error: &reqwest::Error) -> Failure {
-    let why = chain(error);
-    if error.is_connect() {
-        let tls = causes(error).filter_map(|cause| cause.downcast_ref()).any(is_tls);
-        return if tls { Failure::Tls(why) } else { Failure::Connect(why) };
+// === impl Node ===
+
+impl Node {
+    /// The head of the answer, and the connection that it came on. A connection that the node closes while it lies idle is found out before
+    /// anything of the request is written, if it can be found out at all, and then the request goes out on a new one, once.
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(Line, Response<Incoming>), Failure> {
+        if let Some(line) = self.pool.take().await {
+            match self.send(line, request.clone()).await {
+                Err(Unanswered { written: false, .. }) => self.opened_again.fetch_add(1, Ordering::Relaxed),
+                other => return other.map_err(Unanswered::failure),
+            };
+        }
+        let line = self.door.open(&self.pool.shown).await?;
+        self.send(line, request).await.map_err(Unanswered::failure)
     }
-    let garbage = causes(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(hyper::Error::is_parse);
-    if garbage { Failure::NotHttp(why) } else { Failure::Reset(why) }
+
+    async fn send(
+        &self,
+        mut line: Line,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(Line, Response<Incoming>), Unanswered> {
+        /// A node that closed as the request was under way says so within a round trip.
+        const AT_ONCE: Duration = Duration::from_secs(1);
+        line.ledger.begin(line.idle.is_some());
+        let start = Instant::now();
+        match line.sender.send_request(request).await {
+            Ok(response) => Ok((line, response)),
+            Err(error) => {
+                let written = line.ledger.is_written();
+                if let Some(idle) = line.idle.filter(|_| !error.is_parse() && start.elapsed() < AT_ONCE) {
+                    self.pool.shown.closed_after(idle, Instant::now());
+                }
+                Err(Unanswered { error, written })
+            }
+        }
+    }
 }
 
-/// TLS reports through I/O errors of a kind that the operating system does not use for sockets, and the connector
-/// wraps them once more.
-fn is_tls(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    error.kind() == io::ErrorKind::InvalidData || inner.is_some_and(is_tls)
+// === impl Unanswered ===
+
+impl Unanswered {
+    fn failure(self) -> Failure {
+        let why = chain(&self.error);
+        match self {
+            Self { written: false, .. } => Failure::Connect(format!("closed before anything was sent: {why}")),
+            Self { error, .. } if error.is_parse() => Failure::NotHttp(why),
+            _ => Failure::Reset(why),
+        }
+    }
 }
 
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(error.source(), |&cause| cause.source())
+fn says_close(headers: &HeaderMap) -> bool {
+    let words = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    words.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("close"))
 }
 
-/// The causes of an error, innermost last. Without the outermost, which is the URL.
-fn chain(error: &reqwest::Error) -> String {
-    let words = causes(error).map(ToString::to_string).collect::<Vec<_>>();
-    if words.is_empty() { error.to_string() } else { words.join(": ") }
+/// An error and its causes, innermost last.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let all = std::iter::successors(Some(error), |&cause| cause.source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// What a node says of its processor time; nothing where it is no time that a request can have taken.
+fn cpu(seconds: &str) -> Option<Duration> {
+    /// A day of a large machine.
+    const SECONDS_MAX: f64 = 86_400.0 * 128.0;
+    let seconds: f64 = seconds.trim().parse().ok().filter(|seconds| (0.0..=SECONDS_MAX).contains(seconds))?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -82,6 +82,13 @@ table! {
          cost in node time, late and failed solves aside."
     );
 
+    NODE_CPU_SECONDS = histogram(
+        "appserver_node_cpu_seconds",
+        &["app_id", "lane"],
+        "Processor seconds that nodes say a solve took, where they meter (Rhino-Compute-Cpu-Seconds): one for each answer of a node, late and \
+         failed ones among them. Its sum is what an app cost in processor time."
+    );
+
     SLO_OBJECTIVE = gauge(
         "appserver_slo_objective",
         &["app_id", "slo"],
@@ -127,6 +134,13 @@ table! {
         gauge("appserver_node_slots", &["node", "state"], "Slots of the node: `free` ones may be taken now, `wedged` ones are held past a deadline, `busy` are the rest.");
 
     NODE_EJECTIONS = counter("appserver_node_ejections_total", &["node"], "Times that the node was taken out of service for failed solves.");
+    NODE_SENT_AGAIN = counter(
+        "appserver_node_sent_again_total",
+        &["node", "why"],
+        "Requests that were sent once more, by what made it necessary: `connection`, the node had closed an idle one before anything was \
+         written; `node`, nothing could reach this one, so another was asked; `definition`, the node did not hold it; `canary`, a solve that \
+         went well before, to see whether the node solves."
+    );
     POOL_NODES = gauge(
         "appserver_pool_nodes",
         &["pool", "state"],

@@ -6,22 +6,26 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{repository, sitefit};
+use crate::support::{copy, repository, set_rates, sitefit};
 
 /// A gateway as a process, ended when it is dropped.
-struct Gateway {
+pub(crate) struct Gateway {
     child: Child,
-    url: String,
-    operators: String,
+    pub(crate) url: String,
+    pub(crate) operators: String,
     folder: tempfile::TempDir,
 }
 
 impl Gateway {
-    async fn start(node: &str, filter: &str) -> Self {
+    /// Over the sample registry, with nobody's rate in the way.
+    pub(crate) async fn start(node: &str, filter: &str) -> Self {
         let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let (listen, admin, folder) = (free(), free(), tempfile::tempdir().unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_appserver"));
-        command.args(["serve", "--listen", &listen, "--registry"]).arg(repository().join("registry"));
+        let registry = folder.path().join("registry");
+        copy(&repository().join("registry"), &registry);
+        set_rates(&registry, 100_000.0);
+        command.args(["serve", "--listen", &listen, "--registry"]).arg(&registry);
         for name in ["PORT", "APPSERVER_CONFIG", "RHINO_COMPUTE_KEY"] {
             command.env_remove(name);
         }
@@ -40,7 +44,8 @@ impl Gateway {
         panic!("not ready within 30 s: {}", gateway.said());
     }
 
-    fn said(&self) -> String {
+    /// All that it logged.
+    pub(crate) fn said(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 

@@ -14,6 +14,8 @@ mod broker;
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod canaries;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod ci;

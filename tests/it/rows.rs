@@ -4,7 +4,6 @@
 //! Invariant: each test ends in [`TestGateway::stop`], which asserts what must hold after every test.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,7 +14,11 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use simnode::{Fault, Faults};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
+
+mod changes;
+mod closing;
+mod slow;
 
 use crate::invariants::{attempts, ended, granted};
 use crate::support::{Answered, KEY, Setup, TestGateway, edit_policy, set_rates, sitefit};
@@ -24,6 +27,11 @@ const SOLVE: &str = "/grasshopper";
 
 fn slow(ms: u64, children: usize) -> simnode::Config {
     simnode::Config { children, faults: Fault::Delay { ms }.at(SOLVE).into(), ..simnode::Config::default() }
+}
+
+/// A node whose solves take a time and no processor.
+fn stub(ms: u64, children: usize) -> simnode::Config {
+    simnode::Config { children, stub: Some(Duration::from_millis(ms)), ..simnode::Config::default() }
 }
 
 /// A body that differs from every other with another number.
@@ -226,94 +234,6 @@ async fn u10_where_most_nodes_fail_the_check_and_nothing_else_they_are_used_and_
     gateway.stop().await;
 }
 
-/// Passes connections on to a node, and closes each a moment after an answer has gone by, so that some are closed just
-/// as the next request is sent.
-async fn closing_relay(node: String) -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        for number in 0_u64.. {
-            let Ok((mut caller, _)) = listener.accept().await else { return };
-            let node = node.clone();
-            tokio::spawn(async move {
-                let Ok(mut server) = TcpStream::connect(node).await else { return };
-                let (mut up, mut down, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16], false);
-                let idle = Duration::from_millis(1 + number * 7 % 20);
-                loop {
-                    tokio::select! {
-                        read = caller.read(&mut up) => match read {
-                            Ok(count @ 1..) if server.write_all(&up[..count]).await.is_ok() => answered = false,
-                            _ => return,
-                        },
-                        read = server.read(&mut down) => match read {
-                            Ok(count @ 1..) if caller.write_all(&down[..count]).await.is_ok() => answered = true,
-                            _ => return,
-                        },
-                        () = tokio::time::sleep(idle), if answered => return,
-                    }
-                }
-            });
-        }
-    });
-    address
-}
-
-/// Where the relay of this process listens: a gateway's configuration is a function, which can capture nothing.
-static RELAY: std::sync::Mutex<Option<std::net::SocketAddr>> = std::sync::Mutex::new(None);
-
-/// Solves so many times over connections that close in between. Which ones failed, and how often the node answered each width of site.
-async fn over_closing_connections(times: usize) -> (Vec<usize>, BTreeMap<String, usize>) {
-    let node = simnode::Node::start(slow(0, 2)).await.unwrap();
-    let relay = closing_relay(node.url().trim_start_matches("http://").trim_end_matches('/').to_owned()).await;
-    *RELAY.lock().unwrap() = Some(relay);
-    let config: fn(&mut Config) = |config| {
-        config.nodes.push(appserver::config::Node {
-            name: "relayed".into(),
-            url: format!("http://{}", RELAY.lock().unwrap().unwrap()),
-            slots: Some(2),
-            pools: Vec::new(),
-        });
-    };
-    let gateway = TestGateway::with(Setup { config: Some(config), ..Setup::default() }).await;
-    gateway.until(appserver::admin::Health::serves).await;
-    let mut failed = Vec::new();
-    for number in 0..times {
-        let answer = gateway.solve("sitefit:1.0.0", &body(number)).await;
-        if answer.status != 200 {
-            // Told as what it is: nobody knows whether the node has seen it. Probes meet closing connections, too.
-            assert!(["node_unreachable", "no_node"].contains(&&*answer.problem().1), "{}", answer.text);
-            failed.push(number);
-        }
-        tokio::time::sleep(Duration::from_millis(number as u64 * 13 % 21)).await;
-    }
-    gateway.stop().await;
-    let mut answered = BTreeMap::new();
-    for entry in node.log().iter().filter(|entry| entry.path == SOLVE && entry.status == Some(200)) {
-        let trees = entry.body.as_ref().map_or(&Value::Null, |body| &body["values"]);
-        let width = trees.as_array().unwrap().iter().find(|tree| tree["ParamName"] == "site_width").unwrap();
-        *answered.entry(width["InnerTree"]["{0}"][0]["data"].as_str().unwrap().to_owned()).or_default() += 1;
-    }
-    node.stop().await;
-    (failed, answered)
-}
-
-/// How many meet a closing connection depends on the machine. Each was told so, and none that was told was solved a second time. A node that
-/// failed is tried with a small solve that went well, so a few of the others are answered again.
-async fn closing_connections_double_nothing(times: usize) {
-    let (failed, answered) = over_closing_connections(times).await;
-    println!("{} of {times} failed", failed.len());
-    assert!(failed.len() < times && answered.len() >= times - failed.len(), "{failed:?}, {} answered", answered.len());
-    let again = |width: &f64| answered.get(&format!("{width:?}")).is_some_and(|solves| *solves > 1);
-    let widths = failed.iter().map(|number| body(*number)["inputs"]["site_width"].as_f64().unwrap());
-    let doubled: Vec<_> = widths.filter(again).collect();
-    assert!(doubled.is_empty(), "{doubled:?}");
-}
-
-#[tokio::test]
-async fn u13_a_request_that_meets_a_closing_connection_is_told_and_never_doubled() {
-    closing_connections_double_nothing(150).await;
-}
-
 /// Delays each solve, then measures the version until its pace is known.
 async fn paced(cache: bool) -> TestGateway {
     let config: fn(&mut Config) = if cache { |config| config.cache.enabled = true } else { |_| () };
@@ -351,70 +271,6 @@ async fn u14_a_solve_that_cannot_be_over_in_time_is_refused_before_it_is_sent() 
         let late = waiting.iter().filter(|answer| answer.status != 200).count() as u64;
         assert!(sent + late == 3 || (late == 1 && sent == 3), "{sent} sent, {late} late");
         gateway.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn g15_seats_change_and_an_app_comes_and_goes_under_load_and_nobody_is_cut_off() {
-    let edit: fn(&Path) = |root| {
-        let queue = json!({ "batch": { "depth_max": 64, "wait_ms_max": 60_000 } });
-        sitefit_policy(root, &json!({ "max_concurrency": 8, "batch_seats": 8, "queue": queue }));
-    };
-    let config: fn(&mut Config) = |config| config.registry.settle_ms = 100;
-    let setup = Setup { nodes: vec![slow(40, 8)], edit: Some(edit), config: Some(config), ..Setup::default() };
-    let gateway = TestGateway::with(setup).await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let callers: Vec<_> = (0..10)
-        .map(|caller| {
-            let target = format!("{}/gh/sitefit:1.0.0/solve?lane=batch", gateway.base);
-            let (client, stop) = (gateway.client.clone(), Arc::clone(&stop));
-            tokio::spawn(async move {
-                let mut codes = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
-                    let call = client.post(&target).body(body(caller * 900 + codes.len()).to_string());
-                    let answer = Answered::of(call.send().await.unwrap()).await;
-                    codes.push(if answer.status == 200 { "ok".to_owned() } else { answer.problem().1 });
-                }
-                codes
-            })
-        })
-        .collect();
-    let seats = |gateway: &TestGateway| {
-        let traffic = serde_json::to_value(gateway.admin.traffic()).unwrap();
-        let app = traffic["apps"].as_array().unwrap().iter().find(|app| app["app_id"] == "sitefit").cloned();
-        app.map(|app| (app["seats"].as_u64().unwrap(), app["in_use"].as_u64().unwrap()))
-    };
-    for most in [2, 8, 1, 5, 2] {
-        sitefit_policy(&gateway.root(), &json!({ "max_concurrency": most, "batch_seats": most }));
-        // What ran when they were lowered ends by itself.
-        until(|| seats(&gateway).is_some_and(|(seats, in_use)| seats == most && in_use <= most)).await;
-    }
-    let (app, aside) = (gateway.root().join("contracts/sitefit"), gateway.root().join("aside"));
-    fs::rename(&app, &aside).unwrap();
-    until(|| seats(&gateway).is_none()).await;
-    assert_eq!(gateway.solve("sitefit:1.0.0", &sitefit()).await.status, 404);
-    fs::rename(&aside, &app).unwrap();
-    until(|| seats(&gateway).is_some_and(|(seats, _)| seats == 2)).await;
-    gateway.until_solved().await;
-    stop.store(true, Ordering::Relaxed);
-    let mut all = 0;
-    for caller in callers {
-        for code in caller.await.unwrap() {
-            all += 1;
-            // While the app was away it was unknown, and who waited for a seat of it was told that there is none.
-            assert!(["ok", "unknown_definition", "unknown_version", "lane_closed"].contains(&code.as_str()), "{code}");
-        }
-    }
-    assert!(all > 20, "{all}");
-    gateway.stop().await;
-}
-
-/// Waits, within a bound.
-async fn until(holds: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !holds() {
-        assert!(begin.elapsed() < Duration::from_secs(20), "not within 20 s");
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -494,102 +350,46 @@ async fn s1_what_balances_the_load_is_given_time_to_notice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn o8_a_policys_weights_decide_how_tenants_share_its_seats() {
+    let (studio, kiosk) = shares_of_three_to_one(Duration::from_secs(4)).await;
+    assert!((2.4..=3.6).contains(&(studio / kiosk)), "{studio} {kiosk}");
+}
+
+/// The seconds of one seat that two tenants got, of which one has three times the weight of the other and both always wait.
+async fn shares_of_three_to_one(span: Duration) -> (f64, f64) {
     let edit: fn(&Path) = |root| {
         let seats =
             json!({ "max_concurrency": 1, "preview_seats": 1, "batch_seats": 1, "tenant_weights": { "studio": 3 } });
         sitefit_policy(root, &seats);
     };
-    let gateway = TestGateway::with(Setup { nodes: vec![slow(5, 1)], edit: Some(edit), ..Setup::default() }).await;
-    let end = Instant::now() + Duration::from_secs(3);
+    let gateway = TestGateway::with(Setup { nodes: vec![stub(30, 1)], edit: Some(edit), ..Setup::default() }).await;
+    let end = Instant::now() + span;
     // Each tenant always has as many waiting as the other.
     let callers = (0..12).map(|caller| {
         let tenant = ["studio", "kiosk"][caller % 2];
         let client = gateway.client.clone();
         let target = format!("{}/gh/sitefit:1.0.0/solve?lane=batch", gateway.base);
         tokio::spawn(async move {
-            let mut served = 0_u32;
+            let (mut calls, mut seconds) = (0, 0.0);
             while Instant::now() < end {
-                let number = caller * 800 + served as usize;
-                let call = client.post(&target).header("X-Tenant-Id", tenant).body(body(number).to_string());
-                assert_eq!(call.send().await.unwrap().status(), 200, "{tenant}");
-                served += 1;
+                let call =
+                    client.post(&target).header("X-Tenant-Id", tenant).body(body(caller * 800 + calls).to_string());
+                let answer = Answered::of(call.send().await.unwrap()).await;
+                assert_eq!(answer.status, 200, "{tenant}: {}", answer.text);
+                // By time and not by number: what a busy machine draws out counts for as long as it took.
+                seconds += answer.json()["receipt"]["timings"]["node_ms"].as_f64().unwrap() / 1000.0;
+                calls += 1;
             }
-            (tenant, served)
+            (tenant, calls, seconds)
         })
     });
     let mut by_tenant = BTreeMap::new();
     for caller in join_all(callers).await {
-        let (tenant, served) = caller.unwrap();
-        *by_tenant.entry(tenant).or_insert(0) += served;
+        let (tenant, calls, seconds) = caller.unwrap();
+        let sums = by_tenant.entry(tenant).or_insert((0, 0.0));
+        *sums = (sums.0 + calls, sums.1 + seconds);
     }
-    let (studio, kiosk) = (f64::from(by_tenant["studio"]), f64::from(by_tenant["kiosk"]));
     println!("{by_tenant:?}");
-    assert!(kiosk >= 8.0, "{by_tenant:?}");
-    assert!((2.4..=3.6).contains(&(studio / kiosk)), "{by_tenant:?}");
+    assert!(by_tenant["kiosk"].0 >= 5, "{by_tenant:?}");
     gateway.stop().await;
-}
-
-/// What takes longer.
-mod slow {
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    #[ignore = "slow: half a minute of callers who try again"]
-    async fn o3_after_an_overload_of_callers_who_try_again_it_serves_as_before() {
-        let edit: fn(&Path) = |root| {
-            let queue = json!({ "preview": { "depth_max": 32, "wait_ms_max": 1000 } });
-            sitefit_policy(root, &json!({ "max_concurrency": 2, "preview_seats": 2, "queue": queue }));
-        };
-        let setup = Setup { nodes: vec![super::slow(80, 2)], edit: Some(edit), ..Setup::default() };
-        let gateway = TestGateway::with(setup).await;
-        let target = format!("{}/gh/sitefit:1.0.0/solve?lane=preview", gateway.base);
-        let phase = async |per_second: u32, span: Duration| {
-            let (begin, mut calls, mut number) = (Instant::now(), Vec::new(), 0_u32);
-            while begin.elapsed() < span {
-                let (client, target, sent) =
-                    (gateway.client.clone(), target.clone(), body(number as usize).to_string());
-                calls.push(tokio::spawn(async move {
-                    // The naive client: at once again, three times.
-                    for _ in 0..4 {
-                        let answer = client.post(&target).body(sent.clone()).send().await;
-                        if answer.is_ok_and(|answer| answer.status() == 200) {
-                            return true;
-                        }
-                    }
-                    false
-                }));
-                number += 1;
-                tokio::time::sleep_until((begin + Duration::from_secs(1) * number / per_second).into()).await;
-            }
-            let outcomes = join_all(calls).await;
-            (outcomes.len(), outcomes.into_iter().filter(|went_well| *went_well.as_ref().unwrap()).count())
-        };
-        // Two seats at 80 ms are 25 a second; a busy machine has fewer, so the load after it leaves more room than a fifth.
-        let (asked, served) = phase(125, Duration::from_secs(15)).await;
-        let traffic = serde_json::to_value(gateway.admin.traffic()).unwrap();
-        println!("overload: {served} of {asked} served: {}", traffic["requests"]);
-        println!("{}", traffic["apps"].as_array().unwrap().iter().find(|app| app["app_id"] == "sitefit").unwrap());
-        let (asked, served) = phase(10, Duration::from_secs(10)).await;
-        println!("after it: {served} of {asked} served");
-        assert!(served * 100 >= asked * 99, "{served} of {asked}");
-        gateway.stop().await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    #[ignore = "slow: two thousand connections that close at the wrong moment"]
-    async fn u13_two_thousand_connections_that_the_node_closes_in_between() {
-        closing_connections_double_nothing(2000).await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    #[ignore = "slow: twenty drains under load"]
-    async fn s1_twenty_drains_under_load_lose_nothing() {
-        let mut all = 0;
-        for _ in 0..20 {
-            let (answered, taken) = drained_under_load(16).await;
-            assert_eq!(taken, json!({ "received": answered, "under_way": 0, "ended": { "ok": answered } }));
-            all += answered;
-        }
-        println!("{all} answered, none lost");
-    }
+    (by_tenant["studio"].1, by_tenant["kiosk"].1)
 }

@@ -179,12 +179,14 @@ fn what_compute_would_not_see_is_refused_with_what_to_group_and_where() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blank_app_and_its_next_versions_are_served() {
-    let gateway = TestGateway::with(Setup {
+    let mut gateway = TestGateway::with(Setup {
         nodes: vec![simnode::Config::default()],
         config: Some(|config| (config.registry.settle_ms, config.registry.poll_sec) = (200, 1)),
         ..Setup::default()
     })
     .await;
+    // The command that makes an app solves on the node itself.
+    gateway.alone = false;
     let root = gateway.root();
     let root = root.to_str().unwrap();
     let node = gateway.nodes[0].url();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use appserver::admin::{Admin, Health};
 use appserver::app::{App, Consent};
@@ -34,9 +34,14 @@ pub(crate) struct TestGateway {
     /// How many solves each node may be given at once.
     pub(crate) slots: Vec<usize>,
     pub(crate) client: reqwest::Client,
+    /// When it was started.
+    pub(crate) since: Instant,
+    /// Whether its nodes solve for it alone, and for its callers alone.
+    pub(crate) alone: bool,
     stop: CancellationToken,
     served: Option<JoinHandle<bool>>,
     _folder: TempDir,
+    _counted: invariants::Counted,
 }
 
 /// What a test changes of the usual.
@@ -91,6 +96,7 @@ impl TestGateway {
     }
 
     async fn changed(mut config: Config, setup: Setup, folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
+        let (since, counted) = (Instant::now(), invariants::Counted::new());
         let root = config.registry.root.clone();
         // Tests count what reaches a node; those of warming and of the cache turn theirs on.
         config.warm.enabled = false;
@@ -130,9 +136,12 @@ impl TestGateway {
             nodes,
             slots: children,
             client,
+            since,
+            alone: !config.warm.enabled,
             stop,
             served: Some(served),
             _folder: folder,
+            _counted: counted,
         };
         if !gateway.nodes.is_empty() && !setup.unready {
             gateway.until(Health::serves).await;
@@ -191,6 +200,7 @@ impl TestGateway {
         for node in self.nodes.drain(..) {
             node.stop().await;
         }
+        invariants::nothing_stays_open().await;
     }
 }
 

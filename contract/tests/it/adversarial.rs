@@ -215,17 +215,22 @@ fn fnv(state: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(state, |state, byte| (state ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
+/// Six letters for a number. Many of them are made, in a build that is not optimised.
+fn block(number: u32) -> [u8; 6] {
+    std::array::from_fn(|place| b"0123456789abcdef"[(number >> (4 * place)) as usize & 15])
+}
+
 /// As many keys of one length and one FNV-1a: blocks of which two lead to the same state follow each other.
 fn colliding(count: usize) -> Vec<String> {
     let (mut keys, mut state) = (vec![String::new()], 0x811c_9dc5);
     while keys.len() < count {
         let mut seen = HashMap::new();
         let (one, other) = (0..)
-            .map(|number: u32| format!("{number:06x}"))
-            .find_map(|block| {
-                let before = seen.insert(fnv(state, block.as_bytes()), block.clone());
-                before.map(|before| (before, block))
+            .find_map(|number: u32| {
+                let before = seen.insert(fnv(state, &block(number)), number);
+                before.map(|before| [before, number].map(|number| String::from_utf8(block(number).to_vec()).expect("ASCII")))
             })
+            .map(|[one, other]| (one, other))
             .expect("a state of 32 bits comes again");
         state = fnv(state, one.as_bytes());
         keys = keys.iter().flat_map(|key| [&one, &other].map(|block| format!("{key}{block}"))).collect();

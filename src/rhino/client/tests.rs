@@ -8,6 +8,8 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
+mod closing;
+
 /// What a peer does once a request has arrived.
 enum Then {
     Write(&'static str),
