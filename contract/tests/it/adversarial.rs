@@ -228,7 +228,7 @@ fn colliding(count: usize) -> Vec<String> {
         let (one, other) = (0..)
             .find_map(|number: u32| {
                 let before = seen.insert(fnv(state, &block(number)), number);
-                before.map(|before| [before, number].map(|number| String::from_utf8(block(number).to_vec()).unwrap()))
+                before.map(|before| [before, number].map(|number| String::from_utf8_lossy(&block(number)).into_owned()))
             })
             .map(|[one, other]| (one, other))
             .expect("a state of 32 bits comes again");
