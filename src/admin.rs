@@ -28,6 +28,7 @@ pub mod level;
 pub mod metrics;
 pub mod operate;
 mod problems;
+pub mod promises;
 pub mod traffic;
 
 pub use health::Health;

@@ -434,6 +434,7 @@ fn cache_bounds(config: &Config) -> cache::Bounds {
         batch: lane(cache.batch_bytes_max, cache.batch_ttl_sec),
         failure_ttl: Duration::from_secs(cache.failure_ttl_sec),
         followers_max: cache.followers_max,
+        bodies_bytes_max: cache.bodies_bytes_max,
         timeout_max: Duration::from_secs(config.solve.timeout_sec_max),
     }
 }

@@ -148,6 +148,7 @@ pub struct Cache {
     pub batch_ttl_sec: u64,
     pub failure_ttl_sec: u64,
     pub followers_max: usize,
+    pub bodies_bytes_max: u64,
 }
 
 /// How nodes are watched.
@@ -224,8 +225,14 @@ pub struct Log {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Trace {
-    /// None are kept where it is empty.
+    /// None are kept where it and the next are empty.
     pub endpoint: String,
+    /// The whole address, in its place.
+    pub traces_endpoint: String,
+    pub protocol: String,
+    pub timeout_ms: u64,
+    /// `otlp`, or `none`, whatever the endpoint is.
+    pub exporter: String,
     pub service_name: String,
     pub resource_attributes: String,
     pub sampler: String,
@@ -326,6 +333,7 @@ impl Default for Cache {
             batch_ttl_sec: 86_400,
             failure_ttl_sec: 60,
             followers_max: 1024,
+            bodies_bytes_max: 16 * 1024 * 1024,
         }
     }
 }
@@ -368,9 +376,18 @@ impl Default for Log {
 
 impl Default for Trace {
     fn default() -> Self {
-        let trace::Flags { endpoint, service_name, resource_attributes, sampler, sampler_arg, .. } =
-            trace::Flags::default();
-        Self { endpoint, service_name, resource_attributes, sampler, sampler_arg }
+        let usual = trace::Flags::default();
+        Self {
+            endpoint: usual.endpoint,
+            traces_endpoint: usual.traces_endpoint,
+            protocol: usual.protocol,
+            timeout_ms: 10_000,
+            exporter: usual.exporter,
+            service_name: usual.service_name,
+            resource_attributes: usual.resource_attributes,
+            sampler: usual.sampler,
+            sampler_arg: usual.sampler_arg,
+        }
     }
 }
 
@@ -471,9 +488,20 @@ fn check_nodes(nodes: &[Node], others: &[Node]) -> Vec<String> {
 impl Trace {
     /// The same, with the headers that the environment has.
     pub fn flags(&self, headers: Option<&Secret>) -> trace::Flags {
-        let Self { endpoint, service_name, resource_attributes, sampler, sampler_arg } = self.clone();
-        let headers = headers.map(|headers| headers.expose().to_owned()).unwrap_or_default();
-        trace::Flags { endpoint, headers, service_name, resource_attributes, sampler, sampler_arg }
+        let own = self.clone();
+        trace::Flags {
+            endpoint: own.endpoint,
+            traces_endpoint: own.traces_endpoint,
+            headers: headers.map(|headers| headers.expose().to_owned()).unwrap_or_default(),
+            protocol: own.protocol,
+            timeout: own.timeout_ms.to_string(),
+            exporter: own.exporter,
+            service_name: own.service_name,
+            resource_attributes: own.resource_attributes,
+            sampler: own.sampler,
+            sampler_arg: own.sampler_arg,
+            ..trace::Flags::default()
+        }
     }
 }
 

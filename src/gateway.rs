@@ -93,7 +93,7 @@ where
         .layer(describe::layer(parts.nodes)) //             GET ends here: what the version promises
         .layer(ratelimit::layer(parts.buckets)) //          Authorized -> Authorized: within the tenant's rate
         .layer(body::layer(parts.body)) //                  Authorized -> Received: size, pace, bytes in flight
-        .layer(validate::layer()) //                        Received -> Solve: parsed, checked, canonical, keyed
+        .layer(validate::layer(parts.cache.as_ref().and_then(cache::Cache::bodies))) // Received -> Solve: parsed, checked, canonical, keyed
         .layer(option_layer(parts.recorder.map(record::layer))) // Solve -> Solve: a sample of inputs, where it is asked for
         .layer(cache::layer(parts.cache, pace)) //          Solve -> Served: kept, joined, or one detached solve for all
         .service(solve);

@@ -20,7 +20,7 @@ pub use self::health::Driver;
 pub use self::pace::Pace;
 pub use self::pool::Refusal;
 pub use self::roster::{Changes, DEFAULT_POOL};
-pub use self::solve::{Failure, Running, Slot, Solved};
+pub use self::solve::{Failure, Meter, Running, Slot, Solved};
 use self::state::Shared;
 use self::table::Want;
 pub use self::warm::{Unsettled, Warmth};
@@ -248,7 +248,7 @@ impl Nodes {
     pub async fn acquire(&self, contract: &Arc<Contract>, until: Instant) -> Result<Slot, Refusal> {
         let want = self.want(contract);
         let grant = self.shared.slot(&want, until).await?;
-        Ok(Slot { grant, want, trace: None })
+        Ok(Slot { grant, want, trace: None, meter: None })
     }
 
     fn want(&self, contract: &Arc<Contract>) -> Want {

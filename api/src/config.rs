@@ -55,6 +55,11 @@ pub struct Config {
     /// How often a job is tried that may fare better the next time.
     #[arg(long, env = "JOB_ATTEMPTS_MAX", default_value_t = 5)]
     pub attempts_max: u32,
+    /// Where /metrics and /admin/log-level are answered for operators: a loopback address. Nowhere where it is absent.
+    #[arg(long, env = "API_ADMIN_LISTEN")]
+    pub admin_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub operators: program::operators::Flags,
     #[command(flatten)]
     pub log: logs::Flags,
     #[command(flatten)]

@@ -13,6 +13,7 @@ mod extract;
 mod limit;
 mod observe;
 mod openapi;
+pub mod operate;
 mod read;
 mod run;
 mod serve;
@@ -26,6 +27,7 @@ use axum::routing::{delete, get, post};
 use identity::Verifier;
 use jobs::artifacts::Artifacts;
 use jobs::{AppId, Queue, ServiceBus, Store};
+use program::operators::Operators;
 use tokio::sync::Semaphore;
 
 pub use contracts::Contracts;
@@ -102,8 +104,13 @@ impl std::fmt::Debug for Parts {
     }
 }
 
-/// Every route. [`ROUTES`] lists the same ones for the OpenAPI documents; a test compares the two.
+/// Every route of callers. [`ROUTES`] lists the same ones for the OpenAPI documents; a test compares the two.
 pub fn router(parts: Parts) -> Router {
+    routers(parts, Operators::default()).0
+}
+
+/// The routes of callers, and those of operators, each for a listener of its own.
+pub fn routers(parts: Parts, operators: Operators) -> (Router, Router) {
     let api = Arc::new(Api {
         limit: limit::Limit::default(),
         bodies: Arc::new(Semaphore::new(parts.bounds.bodies_max)),
@@ -111,7 +118,8 @@ pub fn router(parts: Parts) -> Router {
         metrics: observe::Metrics::new(),
         parts,
     });
-    Router::new()
+    let operated = operate::router(Arc::clone(&api), operators);
+    let called = Router::new()
         .route("/{app_id}/jobs/run", post(run::run))
         .route("/{app_id}/jobs", get(read::list))
         .route("/{app_id}/jobs/status/{job_id}", get(read::status))
@@ -127,5 +135,6 @@ pub fn router(parts: Parts) -> Router {
         .fallback(async || Error::UnknownRoute)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&api), observe::observe))
-        .with_state(api)
+        .with_state(api);
+    (called, operated)
 }

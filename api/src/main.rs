@@ -40,6 +40,11 @@ async fn run(config: Config) -> anyhow::Result<bool> {
     let mut listen = config.listen;
     listen.set_port(config.port.unwrap_or(listen.port()));
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let operated = match config.admin_listen {
+        Some(address) => Some(api::operate::bind(address).await?),
+        None => None,
+    };
+    let operators = config.operators.operators();
     let parts = parts(config, tracer).await?;
     tracing::info!(address = %listener.local_addr()?, app_id = ?parts.only, "serving jobs");
     // The broker is told of jobs from here, too: where the workers are scaled to none, nobody else would wake them.
@@ -48,7 +53,12 @@ async fn run(config: Config) -> anyhow::Result<bool> {
     // The last spans are told after the last answer.
     let served = CancellationToken::new();
     let export = exporter.map(|exporter| tokio::spawn(exporter.run(served.clone().cancelled_owned())));
-    let drained = api::serve(listener, api::router(parts), jobs::program::stopped(), DRAIN).await;
+    let _keeping = AbortOnDropHandle::new(tokio::spawn(program::operators::keep_log_level()));
+    let (called, operate) = api::routers(parts, operators);
+    // Operators are answered until the last caller is.
+    let _operating = operated
+        .map(|listener| AbortOnDropHandle::new(tokio::spawn(async move { axum::serve(listener, operate).await })));
+    let drained = api::serve(listener, called, jobs::program::stopped(), DRAIN).await;
     drop(relay);
     served.cancel();
     if let Some(export) = export {

@@ -111,6 +111,20 @@ const VALUE: usize = size_of::<Value>();
 const NODE: usize = 11 * (size_of::<String>() + VALUE) + 16;
 const NODE_FILL: usize = 6;
 
+/// What a value takes where it lies and beyond, in bytes, about: as the budget of [`parse`] reckons.
+pub fn memory(value: &Value) -> usize {
+    let inner = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(memory).sum(),
+        Value::Object(members) => {
+            let members_alone = members.iter().map(|(name, member)| name.len() + memory(member)).sum::<usize>();
+            members_alone + members.len().div_ceil(NODE_FILL) * NODE
+        }
+    };
+    VALUE + inner
+}
+
 /// What is left to spend, and why the last visitor gave up: serde carries only text in its errors.
 struct Budget<'l> {
     limits: &'l Limits,

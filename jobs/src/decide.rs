@@ -3,7 +3,8 @@
 //! Both stores ask [`decide`] inside the transaction that holds the row, and write what it answers. So fencing, attempts and cancels are
 //! decided in one place, and the model that explores every order of calls explores this code.
 //!
-//! Invariant: a call with a token changes a row only while that token's lease runs.
+//! Invariant: a call with a token changes a row only while that token's lease runs. One that ended the job may be made again, as its answer
+//! may have been lost: it changes nothing, and is told the end.
 
 use crate::state::{self, Event};
 use crate::{Failure, Kind, State};
@@ -74,7 +75,11 @@ pub(crate) fn decide(row: &Row, ask: &Ask, now: Micros) -> Decision {
         Ask::Claim { until } => claim(row, *until, now),
         Ask::Held(token, act) => {
             let holds = row.state.is_held() && row.token == *token && row.lease_until.is_some_and(|until| now < until);
-            if holds { held(row, act, now) } else { Decision::Fenced }
+            match (holds, told_before(row, *token, act)) {
+                (true, _) => held(row, act, now),
+                (false, true) => Decision::Stay,
+                (false, false) => Decision::Fenced,
+            }
         }
         Ask::Lapse => {
             let ended = row.state.is_held() && row.lease_until.is_none_or(|until| until <= now);
@@ -103,6 +108,16 @@ pub(crate) fn decide(row: &Row, ask: &Ask, now: Micros) -> Decision {
             Err(_) => Decision::Stay,
         },
     }
+}
+
+/// Whether the job ended by this very call, whose answer may have been lost: nobody else's end has this token.
+fn told_before(row: &Row, token: i64, act: &Act) -> bool {
+    let end = match act {
+        Act::Succeed => State::Succeeded,
+        Act::Fail => State::Failed,
+        Act::Start | Act::Renew { .. } | Act::Return | Act::Retry { .. } | Act::Bury | Act::Stop => return false,
+    };
+    row.token == token && row.state == end
 }
 
 fn claim(row: &Row, until: Micros, now: Micros) -> Decision {

@@ -39,9 +39,13 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        // Row level security refuses a row by SQLSTATE 42501, as it does a missing grant: in both cases it may not be.
-        let refused =
-            error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "42501");
-        if refused { Self::Forbidden } else { Self::Database(error) }
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        match code.as_deref() {
+            // Row level security refuses a row by this, as a missing grant does: in both cases it may not be.
+            Some("42501") => Self::Forbidden,
+            // Our own: see `lock_job`.
+            Some("AS001") => Self::Unfit("a connection came with a tenant's name on it".to_owned()),
+            Some(_) | None => Self::Database(error),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Store and queue in Postgres, for many processes on many computers.
 //!
-//! Tenants are held apart by row level security, not by our care with `WHERE`: a connection is had from `tenant::TenantTx` alone,
-//! which says whose it is in the first statement of the transaction. What has to look across tenants is a few functions with an
+//! Tenants are held apart by row level security, not by our care with `WHERE`: rows are seen through `tenant::TenantTx` alone,
+//! which says whose it is before the transaction reads one. What has to look across tenants is a few functions with an
 //! owner of their own. The clock is the database's.
 //!
 //! Invariant: a program never works by a role that row level security does not bind; [`Postgres::connect`] refuses it.
@@ -11,17 +11,16 @@ mod fit;
 mod listen;
 mod migrations;
 mod named;
+mod pool;
 mod submit;
 mod tenant;
 mod upkeep;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
 
 use crate::bell::{Bell, Ring};
 use crate::decide::{Ask, Decision, Micros, Row, decide};
@@ -31,6 +30,7 @@ use crate::{
     AppId, Artifact, Cancel, Entry, Error, Failure, Filter, Job, JobId, Kind, Listed, NewJob, Replay, Scope, State,
     Store, Submitted, Watch,
 };
+use pool::{Pool, within};
 use tenant::TenantTx;
 
 pub use migrations::{Admin, migrate};
@@ -55,7 +55,7 @@ pub struct Settings {
 /// A store and a queue in Postgres.
 #[derive(Debug)]
 pub struct Postgres {
-    pool: PgPool,
+    pool: Pool,
     outbox: bool,
     bell: Bell,
     /// Ends with this.
@@ -63,6 +63,9 @@ pub struct Postgres {
     /// The tenant of each app that this process served last.
     turns: Mutex<HashMap<AppId, String>>,
 }
+
+/// A statement with its values.
+type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
 
 /// What a move writes beside the row that was decided.
 #[derive(Debug, Default)]
@@ -88,9 +91,6 @@ struct Changed {
 const STATEMENT: &str = "15s";
 const LOCK: &str = "5s";
 const IDLE_IN_TRANSACTION: &str = "15s";
-
-/// The longest wait for a connection.
-const ACQUIRE: Duration = Duration::from_secs(10);
 
 // === impl Settings ===
 
@@ -119,12 +119,14 @@ impl Postgres {
     /// Connects, and refuses a role that row level security does not bind, or a schema that is not this binary's.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
         let options = settings.options()?;
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.connections_max)
-            .acquire_timeout(ACQUIRE)
-            .connect_with(options.clone())
-            .await?;
-        fit::check(&pool, &settings.schema).await?;
+        let pool = Pool::new(options.clone(), settings.connections_max);
+        within(async {
+            let mut kept = pool.acquire().await?;
+            fit::check(&mut kept, &settings.schema).await?;
+            kept.done();
+            Ok(())
+        })
+        .await?;
         let bell = Bell::new();
         let listener = listen::Listener::start(options, &settings.schema, bell.clone());
         Ok(Self { pool, outbox: settings.outbox, bell, _listener: listener, turns: Mutex::new(HashMap::new()) })
@@ -138,11 +140,25 @@ impl Postgres {
         ask: impl FnOnce(Micros) -> Ask + Send,
         with: Attached,
     ) -> Result<Option<Changed>, Error> {
-        let mut tx = TenantTx::begin(&self.pool, &scope.tenant).await?;
-        let sql =
-            concat!("SELECT ", columns!(), ", now_us() AS now_at FROM job WHERE app_id = $1 AND id = $2 FOR UPDATE");
-        let query = sqlx::query(sql).bind(scope.app.as_str()).bind(id.0);
-        let Some(found) = query.fetch_optional(tx.connection()).await? else { return Ok(None) };
+        let changed = within(self.change_now(scope, id, ask, with)).await?;
+        if let Some(Changed { job, decision: Decision::Move(..), .. }) = &changed {
+            self.tell(job);
+        }
+        Ok(changed)
+    }
+
+    async fn change_now(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        ask: impl FnOnce(Micros) -> Ask + Send,
+        with: Attached,
+    ) -> Result<Option<Changed>, Error> {
+        let (mut tx, found) = TenantTx::locking(&self.pool, scope, id).await?;
+        let Some(found) = found else {
+            tx.commit().await?;
+            return Ok(None);
+        };
         let now = row::now(&found)?;
         let job = row::job(&found)?;
         let row = row::decisive(&found)?;
@@ -150,16 +166,10 @@ impl Postgres {
         let job = match &decision {
             Decision::Move(next, kind) => self.write(&mut tx, scope, id, (next, Some((*kind, now))), &with).await?,
             Decision::Hold(next) => self.write(&mut tx, scope, id, (next, None), &with).await?,
-            Decision::Stay | Decision::Fenced => {
-                // Ended here: a transaction that is dropped keeps its lock until the pool comes to it, and a claim would pass over the row.
-                tx.commit().await?;
-                return Ok(Some(Changed { job, decision, row, now }));
-            }
+            // Ended here all the same: a transaction that is dropped keeps its lock until it is mended, and a claim would pass over the row.
+            Decision::Stay | Decision::Fenced => job,
         };
         tx.commit().await?;
-        if let Decision::Move(..) = decision {
-            self.tell(&job);
-        }
         Ok(Some(Changed { job, decision, row, now }))
     }
 
@@ -217,6 +227,28 @@ impl Postgres {
         row::job(&row)
     }
 
+    /// One statement that is a transaction of its own: of those that look across tenants.
+    async fn one(&self, query: Query<'_>) -> Result<PgRow, Error> {
+        within(async {
+            let mut kept = self.pool.acquire().await?;
+            let row = query.fetch_one(&mut *kept).await?;
+            kept.done();
+            Ok(row)
+        })
+        .await
+    }
+
+    /// The same with any number of rows.
+    async fn all(&self, query: Query<'_>) -> Result<Vec<PgRow>, Error> {
+        within(async {
+            let mut kept = self.pool.acquire().await?;
+            let rows = query.fetch_all(&mut *kept).await?;
+            kept.done();
+            Ok(rows)
+        })
+        .await
+    }
+
     /// Tells this process.
     fn tell(&self, job: &Job) {
         self.bell.ring(Ring::Job(job.id));
@@ -243,7 +275,7 @@ impl Postgres {
 #[async_trait]
 impl Store for Postgres {
     async fn submit(&self, scope: &Scope, new: NewJob) -> Result<Submitted, Error> {
-        let submitted = submit::submit(self, scope, new).await?;
+        let submitted = within(submit::submit(self, scope, new)).await?;
         if let Submitted::Created(job) = &submitted {
             self.tell(job);
         }
@@ -251,34 +283,40 @@ impl Store for Postgres {
     }
 
     async fn get(&self, scope: &Scope, id: JobId) -> Result<Option<Job>, Error> {
-        let mut tx = TenantTx::begin(&self.pool, &scope.tenant).await?;
-        let sql = concat!("SELECT ", columns!(), " FROM job WHERE app_id = $1 AND id = $2");
-        let found = sqlx::query(sql).bind(scope.app.as_str()).bind(id.0).fetch_optional(tx.connection()).await?;
-        tx.commit().await?;
-        found.as_ref().map(row::job).transpose()
+        within(async {
+            let mut tx = TenantTx::begin(&self.pool, &scope.tenant).await?;
+            let sql = concat!("SELECT ", columns!(), " FROM job WHERE app_id = $1 AND id = $2");
+            let found = sqlx::query(sql).bind(scope.app.as_str()).bind(id.0).fetch_optional(tx.connection()).await?;
+            tx.commit().await?;
+            found.as_ref().map(row::job).transpose()
+        })
+        .await
     }
 
     async fn list(&self, scope: &Scope, filter: &Filter) -> Result<Listed, Error> {
         let page = filter.page();
-        let mut tx = TenantTx::begin(&self.pool, &scope.tenant).await?;
-        // The tenant is named for the index; whose rows these are is row level security's to say.
-        let sql = concat!(
-            "SELECT ",
-            columns!(),
-            " FROM job WHERE tenant_id = $1 AND app_id = $2 AND ($3::text IS NULL OR state = $3) \
-             AND ($4::uuid IS NULL OR id < $4) ORDER BY id DESC LIMIT $5"
-        );
-        let rows = sqlx::query(sql)
-            .bind(scope.tenant.as_str())
-            .bind(scope.app.as_str())
-            .bind(filter.state.map(State::as_str))
-            .bind(filter.after.map(|cursor| cursor.0.0))
-            .bind(i64::from(page) + 1)
-            .fetch_all(tx.connection())
-            .await?;
-        tx.commit().await?;
-        let jobs = rows.iter().map(row::job).collect::<Result<Vec<_>, _>>()?;
-        Ok(Listed::page(jobs, page))
+        within(async {
+            let mut tx = TenantTx::begin(&self.pool, &scope.tenant).await?;
+            // The tenant is named for the index; whose rows these are is row level security's to say.
+            let sql = concat!(
+                "SELECT ",
+                columns!(),
+                " FROM job WHERE tenant_id = $1 AND app_id = $2 AND ($3::text IS NULL OR state = $3) \
+                 AND ($4::uuid IS NULL OR id < $4) ORDER BY id DESC LIMIT $5"
+            );
+            let rows = sqlx::query(sql)
+                .bind(scope.tenant.as_str())
+                .bind(scope.app.as_str())
+                .bind(filter.state.map(State::as_str))
+                .bind(filter.after.map(|cursor| cursor.0.0))
+                .bind(i64::from(page) + 1)
+                .fetch_all(tx.connection())
+                .await?;
+            tx.commit().await?;
+            let jobs = rows.iter().map(row::job).collect::<Result<Vec<_>, _>>()?;
+            Ok(Listed::page(jobs, page))
+        })
+        .await
     }
 
     async fn cancel(&self, scope: &Scope, id: JobId) -> Result<Option<Cancel>, Error> {
@@ -295,20 +333,23 @@ impl Store for Postgres {
     }
 
     async fn events(&self, scope: &Scope, id: JobId, after: u64) -> Result<Vec<Entry>, Error> {
-        let mut tx = TenantTx::begin(&self.pool, &scope.tenant).await?;
-        let rows = sqlx::query(
-            "SELECT seq, at, kind, state, attempt, code FROM job_event \
-             WHERE tenant_id = $1 AND app_id = $2 AND job_id = $3 AND seq > $4 ORDER BY seq LIMIT $5",
-        )
-        .bind(scope.tenant.as_str())
-        .bind(scope.app.as_str())
-        .bind(id.0)
-        .bind(i64::try_from(after).unwrap_or(i64::MAX))
-        .bind(i64::from(ENTRIES_MAX))
-        .fetch_all(tx.connection())
-        .await?;
-        tx.commit().await?;
-        rows.iter().map(row::entry).collect()
+        within(async {
+            let mut tx = TenantTx::begin(&self.pool, &scope.tenant).await?;
+            let rows = sqlx::query(
+                "SELECT seq, at, kind, state, attempt, code FROM job_event \
+                 WHERE tenant_id = $1 AND app_id = $2 AND job_id = $3 AND seq > $4 ORDER BY seq LIMIT $5",
+            )
+            .bind(scope.tenant.as_str())
+            .bind(scope.app.as_str())
+            .bind(id.0)
+            .bind(i64::try_from(after).unwrap_or(i64::MAX))
+            .bind(i64::from(ENTRIES_MAX))
+            .fetch_all(tx.connection())
+            .await?;
+            tx.commit().await?;
+            rows.iter().map(row::entry).collect()
+        })
+        .await
     }
 
     fn watch(&self, id: JobId) -> Watch {
@@ -316,7 +357,6 @@ impl Store for Postgres {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        sqlx::query("SELECT 1").fetch_one(&self.pool).await?;
-        Ok(())
+        self.one(sqlx::query("SELECT 1")).await.map(|_| ())
     }
 }

@@ -1,5 +1,5 @@
-//! What AppServer's programs have in common as processes: they take secrets from files, and check their own health, so that an image
-//! needs neither a shell nor `curl`.
+//! What AppServer's programs have in common as processes: they take secrets from files, check their own health, so that an image
+//! needs neither a shell nor `curl`, and let operators change which log lines they write.
 //!
 //! Invariant: a secret is in no text that this crate gives.
 
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Args as _, Command, CommandFactory, FromArgMatches};
 
 pub mod health;
+pub mod operators;
 pub mod secret;
 
 pub use health::Health;

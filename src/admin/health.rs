@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use super::promises;
 use crate::gateway::slo::{self, Slos};
 use crate::nodes::{NodeView, Nodes, Warmth};
 use crate::registry::{App, Registry, Release, State};
@@ -147,7 +148,7 @@ impl Health {
         self.apps.iter().flat_map(|app| &app.versions)
     }
 
-    /// The matrix for people: one line a version, columns aligned.
+    /// The matrix for people: one line a version, columns aligned; below it what each app promises and how much of its budget is left.
     pub fn table(&self) -> String {
         let heading = ["app_id", "version", "alias", "requires_plugins_hash", "status", "nodes", "reason"];
         let mut rows = vec![heading.map(str::to_owned)];
@@ -160,6 +161,10 @@ impl Health {
         }
         for stray in &self.strays {
             let _ = writeln!(table, "\n{}", stray.in_full());
+        }
+        let promised = promises::rows(&self.apps);
+        if !promised.is_empty() {
+            let _ = write!(table, "\n{}", promises::table(&promised));
         }
         table
     }

@@ -3,12 +3,12 @@
 //! Invariant: inputs are the customers'. They are given only to who holds the operators' key, and to no log.
 
 use contract::Digest;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{Method, StatusCode};
 use jiff::Timestamp;
+use program::operators::holds;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use subtle::ConstantTimeEq as _;
 
 use super::aliases::told;
 use super::{Admin, respond};
@@ -77,14 +77,6 @@ pub(super) fn answer(admin: &Admin, request: &Request, rest: &str, key: Option<&
     tracing::info!(app_id, %version, count, "recorded inputs were read by an operator");
     let body = Recorded::of(app_id, version, sample);
     respond(StatusCode::OK, "application/json", serde_json::to_vec(&body).unwrap_or_default())
-}
-
-/// Takes the same time whatever part of the key is right.
-fn holds(headers: &HeaderMap, key: &Digest) -> bool {
-    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token =
-        value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    token.is_some_and(|(_, token)| Digest::of(token.trim()).0.ct_eq(&key.0).into())
 }
 
 // === impl Recorded ===

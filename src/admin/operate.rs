@@ -1,29 +1,31 @@
 //! What operators may change and see while the gateway runs, on a listener of its own: `/admin/nodes`, `/admin/caches`,
 //! `/admin/aliases`, `/admin/inputs`, `/admin/traffic`, `/admin/log-level`, `/metrics`.
 //!
-//! Invariant: it asks for no key (but for customers' inputs), so it answers only on a loopback address and only what was sent to it as such: a page
+//! Invariant: it asks for no key (but for customers' inputs, and where there is one for the log level), so it answers only on a loopback address and only what was sent to it as such: a page
 //! in a browser on the same computer can neither send its forms here nor reach it under another name.
 
 use std::convert::Infallible;
 
 use contract::Digest;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderValue, Method, StatusCode, header};
+use program::operators::{LOG_LEVEL, Operators, is_local};
 
 use super::{Admin, Path, aliases, inputs, level, metrics, respond, text, wants_text};
 use crate::gateway::{Request, Response};
 use crate::nodes::{NodeView, Nodes};
 
-/// The operator's listener: what changes something, and all that [`Admin`] answers. `key` is the digest of what opens inputs.
+/// The operator's listener: what changes something, and all that [`Admin`] answers. `key` is the digest of the operators' own.
 pub fn front(admin: Admin, nodes: Nodes, key: Option<Digest>) -> Path {
+    let operators = Operators::new(key);
     Path::new(tower::service_fn(move |request: Request| {
-        let (admin, nodes) = (admin.clone(), nodes.clone());
+        let (admin, nodes, operators) = (admin.clone(), nodes.clone(), operators.clone());
         async move {
             let rest = request.uri().path().strip_prefix("/admin/aliases/").map(str::to_owned);
             Ok::<_, Infallible>(match rest {
-                Some(rest) if is_local(&request) => aliases::answer(&admin, request, rest).await,
-                None if request.uri().path() == "/admin/log-level" && is_local(&request) => {
-                    level::answer(&admin, request).await
+                Some(rest) if is_local(request.uri(), request.headers()) => {
+                    aliases::answer(&admin, request, rest).await
                 }
+                None if request.uri().path() == LOG_LEVEL => level::answer(&admin, &operators, request).await,
                 _ => answer(&admin, &nodes, &request, key.as_ref()),
             })
         }
@@ -31,7 +33,7 @@ pub fn front(admin: Admin, nodes: Nodes, key: Option<Digest>) -> Path {
 }
 
 fn answer(admin: &Admin, nodes: &Nodes, request: &Request, key: Option<&Digest>) -> Response {
-    if !is_local(request) {
+    if !is_local(request.uri(), request.headers()) {
         return text(StatusCode::FORBIDDEN, "only for programs on this computer, under its own name\n".to_owned());
     }
     let path = request.uri().path();
@@ -83,15 +85,4 @@ fn not_allowed(allow: &'static str) -> Response {
 
 fn json(value: &impl serde::Serialize) -> Response {
     respond(StatusCode::OK, "application/json", serde_json::to_vec(value).unwrap_or_default())
-}
-
-/// Whether a request names this computer as its host, and comes from no page.
-fn is_local(request: &Request) -> bool {
-    let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<Uri>().ok());
-    let host = request.uri().host().map(str::to_owned).or_else(|| named?.host().map(str::to_owned));
-    let local = host.is_some_and(|host| {
-        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-    });
-    local && !request.headers().contains_key(header::ORIGIN)
 }

@@ -1,4 +1,4 @@
-//! `appserver log-level`: which log lines a running gateway writes, and writing others for a while.
+//! `appserver log-level`: which log lines a running gateway, job API or worker writes, and writing others for a while.
 
 use std::time::Duration;
 
@@ -20,9 +20,12 @@ pub(super) struct Args {
     /// Write what the gateway was started with again.
     #[arg(long, conflicts_with = "filter")]
     reset: bool,
-    /// The gateway's own listener for operators (`admin.listen`), or the worker's (`WORKER_LISTEN`).
+    /// The gateway's own listener for operators (`admin.listen`), the job API's (`API_ADMIN_LISTEN`) or the worker's (`WORKER_LISTEN`).
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3001", env = "APPSERVER_ADMIN_URL")]
     url: String,
+    /// The operators' key, where the program has the digest of one.
+    #[arg(long, env = "APPSERVER_ADMIN_KEY", hide_env_values = true, hide = true, default_value = "")]
+    admin_key: String,
 }
 
 /// A gateway that takes longer than this to answer is not well.
@@ -44,7 +47,7 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Exit> {
         }
         return Ok(if status == 404 { Exit::NoSuchThing } else { Exit::Failed });
     }
-    let view: View = serde_json::from_slice(&body).with_context(|| format!("{url} does not answer as a gateway"))?;
+    let view: View = serde_json::from_slice(&body).with_context(|| format!("{url} does not answer as one of ours"))?;
     if json {
         print(serde_json::to_string_pretty(&view)?);
     } else {
@@ -72,6 +75,7 @@ async fn ask(args: &Args, url: &str) -> anyhow::Result<(u16, bytes::Bytes)> {
         None if args.reset => client.delete(url),
         None => client.get(url),
     };
+    let request = if args.admin_key.is_empty() { request } else { request.bearer_auth(&args.admin_key) };
     let answer = request.send().await.with_context(|| format!("cannot reach {url}"))?;
     let status = answer.status().as_u16();
     Ok((status, answer.bytes().await.with_context(|| format!("{url} broke off"))?))

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{Exit, matrix, print, say};
-use crate::admin::Health;
-use crate::admin::health::columns;
+use crate::admin::promises::{self, Row, table};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -23,22 +22,6 @@ pub(super) struct Args {
     app: Option<String>,
 }
 
-/// One promise of an app.
-#[derive(Debug, Default, PartialEq, Serialize)]
-struct Row {
-    app_id: String,
-    slo: String,
-    objective: f64,
-    within_ms: Option<f64>,
-    /// How far back share and budget look.
-    window_sec: Option<u64>,
-    share: Option<f64>,
-    /// 1 where nothing was bad, below 0 where the promise is broken.
-    budget_left: Option<f64>,
-    burn_5m: Option<f64>,
-    burn_1h: Option<f64>,
-}
-
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The window of the rules.
 const WINDOW: Duration = Duration::from_hours(28 * 24);
@@ -50,7 +33,7 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Runtime::new()?;
     let asked = match &args.prometheus {
         Some(url) => runtime.block_on(ask_prometheus(url)),
-        None => runtime.block_on(matrix::ask(&args.url)).map(|health| of_health(&health)),
+        None => runtime.block_on(matrix::ask(&args.url)).map(|health| promises::rows(&health.apps)),
     };
     let mut rows = match asked {
         Ok(rows) => rows,
@@ -73,26 +56,6 @@ pub(super) fn run(args: &Args, json: bool) -> anyhow::Result<Exit> {
     }
     let broken = rows.iter().any(|row| row.budget_left.is_some_and(|left| left < 0.0));
     Ok(if broken { Exit::NotReady } else { Exit::Done })
-}
-
-fn of_health(health: &Health) -> Vec<Row> {
-    let rows = health.apps.iter().flat_map(|app| {
-        app.slo.iter().map(|view| {
-            let counted = view.counted;
-            Row {
-                app_id: app.app_id.clone(),
-                slo: view.slo.as_str().to_owned(),
-                objective: view.objective,
-                within_ms: view.within_ms.map(|ms| Duration::from_millis(ms).as_secs_f64() * 1e3),
-                window_sec: counted.map(|counted| counted.window_sec),
-                share: counted.and_then(|counted| counted.share),
-                budget_left: counted.and_then(|counted| counted.budget_left),
-                burn_5m: counted.and_then(|counted| counted.burn_5m),
-                burn_1h: counted.and_then(|counted| counted.burn_1h),
-            }
-        })
-    });
-    rows.collect()
 }
 
 /// The part of Prometheus' answer that is read.
@@ -153,38 +116,6 @@ fn of_samples(samples: Vec<Sample>) -> Vec<Row> {
     }
     // What is promised no more may still have figures.
     rows.into_values().filter(|row| row.objective > 0.0).collect()
-}
-
-fn table(rows: &[Row]) -> String {
-    let heading = ["app_id", "slo", "objective", "within", "good", "budget_left", "burn_5m", "burn_1h", "window"];
-    let percent = |share: f64| format!("{:.2} %", share * 100.0);
-    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let mut lines = vec![heading.map(str::to_owned)];
-    lines.extend(rows.iter().map(|row| {
-        let burn = |burn: Option<f64>| or_none(burn.map(|burn| format!("{burn:.1}x")));
-        [
-            row.app_id.clone(),
-            row.slo.clone(),
-            percent(row.objective),
-            or_none(row.within_ms.map(|ms| format!("{} s", ms / 1e3))),
-            or_none(row.share.map(percent)),
-            or_none(row.budget_left.map(|left| format!("{:.0} %", left * 100.0))),
-            burn(row.burn_5m),
-            burn(row.burn_1h),
-            or_none(row.window_sec.map(window)),
-        ]
-    }));
-    columns(&lines)
-}
-
-/// A time in its largest unit.
-fn window(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} d", seconds / 86_400),
-    }
 }
 
 #[cfg(test)]

@@ -150,8 +150,9 @@ pub fn load(flags: &Flags, environment: &dyn Environment) -> Result<Settings, Er
         let of_file = program::secret::of_file(name, |name| environment.var(name).map(Into::into));
         of_file.map(|secret| environment.var(name).or(secret).map(Secret)).map_err(|why| value_error("secret", why))
     };
-    let secrets =
-        Secrets { node_key: secret("RHINO_COMPUTE_KEY")?, trace_headers: secret("OTEL_EXPORTER_OTLP_HEADERS")? };
+    let of_traces = secret("OTEL_EXPORTER_OTLP_TRACES_HEADERS")?.filter(|headers| !headers.expose().is_empty());
+    let of_all = secret("OTEL_EXPORTER_OTLP_HEADERS")?;
+    let secrets = Secrets { node_key: secret("RHINO_COMPUTE_KEY")?, trace_headers: of_traces.or(of_all) };
     let mut faults = config.check();
     if let Err(error @ trace::settings::Error::Headers) =
         config.trace.flags(secrets.trace_headers.as_ref()).settings("")
@@ -190,22 +191,10 @@ fn from_environment(layers: &mut Layers, keys: &[String], environment: &dyn Envi
         let seconds = seconds.parse().map_err(|error| value_error("RESULT_CACHE_TTL", error))?;
         layers.set("cache.batch_ttl_sec", Value::Integer(seconds), source);
     }
-    let texts = [
-        ("JWT_JWKS_URL", "auth.jwks_url"),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "trace.endpoint"),
-        ("OTEL_SERVICE_NAME", "trace.service_name"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "trace.resource_attributes"),
-        ("OTEL_TRACES_SAMPLER", "trace.sampler"),
-    ];
-    for (name, key) in texts {
-        if let Some((text, source)) = var(name) {
-            layers.set(key, Value::String(text), source);
-        }
+    if let Some((url, source)) = var("JWT_JWKS_URL") {
+        layers.set("auth.jwks_url", Value::String(url), source);
     }
-    if let Some((part, source)) = var("OTEL_TRACES_SAMPLER_ARG") {
-        let part = part.parse().map_err(|error| value_error("OTEL_TRACES_SAMPLER_ARG", error))?;
-        layers.set("trace.sampler_arg", Value::Float(part), source);
-    }
+    of_opentelemetry(layers, environment)?;
     for key in keys.iter().filter(|key| key.contains('.')) {
         let name = variable(key);
         let Some((text, source)) = var(&name) else { continue };
@@ -220,6 +209,50 @@ fn from_environment(layers: &mut Layers, keys: &[String], environment: &dyn Envi
             _ => Value::String(text),
         };
         layers.set(key, value, source);
+    }
+    Ok(())
+}
+
+/// OpenTelemetry's own names. What is said of traces stands before what is said of all that is told, and what is empty is not said.
+fn of_opentelemetry(layers: &mut Layers, environment: &dyn Environment) -> Result<(), Error> {
+    let var = |name: &str| {
+        let text = environment.var(name).filter(|text| !text.is_empty())?;
+        Some((text, Source::Environment(name.to_owned())))
+    };
+    let texts = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "trace.endpoint"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "trace.traces_endpoint"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "trace.protocol"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "trace.protocol"),
+        ("OTEL_TRACES_EXPORTER", "trace.exporter"),
+        ("OTEL_SERVICE_NAME", "trace.service_name"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "trace.resource_attributes"),
+        ("OTEL_TRACES_SAMPLER", "trace.sampler"),
+    ];
+    for (name, key) in texts {
+        if let Some((text, source)) = var(name) {
+            layers.set(key, Value::String(text), source);
+        }
+    }
+    for name in ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"] {
+        if let Some((ms, source)) = var(name) {
+            layers.set(
+                "trace.timeout_ms",
+                Value::Integer(ms.parse().map_err(|error| value_error(name, error))?),
+                source,
+            );
+        }
+    }
+    if let Some((part, source)) = var("OTEL_TRACES_SAMPLER_ARG") {
+        let part = part.parse().map_err(|error| value_error("OTEL_TRACES_SAMPLER_ARG", error))?;
+        layers.set("trace.sampler_arg", Value::Float(part), source);
+    }
+    if let Some((word, source)) = var("OTEL_SDK_DISABLED") {
+        match word.to_ascii_lowercase().as_str() {
+            "true" => layers.set("trace.exporter", Value::String("none".to_owned()), source),
+            "false" => {}
+            _ => return Err(value_error("OTEL_SDK_DISABLED", "it is `true` or `false`")),
+        }
     }
     Ok(())
 }
@@ -344,6 +377,42 @@ mod tests {
         assert_eq!(settings.sources["registry.root"], Source::Flag("--registry"));
         assert_eq!(settings.sources["solve.timeout_sec_max"], Source::Default);
         assert!(!format!("{settings:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn opentelemetrys_own_names_are_read_as_it_means_them() {
+        let read = |environment: &'static [(&'static str, &'static str)]| load(&Flags::default(), &Fixed(environment));
+        let settings = read(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all.example:4318"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces.example/here"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "500"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "key=all"),
+            ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "key=traces"),
+            ("OTEL_TRACES_SAMPLER", ""),
+            ("OTEL_TRACES_SAMPLER_ARG", ""),
+            ("OTEL_SDK_DISABLED", "false"),
+        ])
+        .unwrap();
+        let trace = &settings.config.trace;
+        assert_eq!((trace.traces_endpoint.as_str(), trace.timeout_ms), ("http://traces.example/here", 500));
+        assert_eq!((trace.sampler.as_str(), trace.exporter.as_str()), (trace::Sampler::USUAL, "otlp"));
+        assert_eq!(settings.sources["trace.sampler"], Source::Default, "what is empty is not said");
+        assert_eq!(settings.secrets.trace_headers.as_ref().unwrap().expose(), "key=traces");
+        let off = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x"), ("OTEL_SDK_DISABLED", "TRUE")]).unwrap();
+        assert_eq!(off.config.trace.exporter, "none");
+        assert_eq!(off.sources["trace.exporter"], Source::Environment("OTEL_SDK_DISABLED".to_owned()));
+        for (name, value, why) in [
+            ("OTEL_SDK_DISABLED", "yes", "`true` or `false`"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "invalid digit"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "`grpc` is not how spans are told here"),
+            ("OTEL_TRACES_EXPORTER", "console", "`console` is no exporter"),
+        ] {
+            let environment = Box::leak(Box::new([("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x"), (name, value)]));
+            let error = read(environment).unwrap_err().to_string();
+            assert!(error.contains(why), "{name}: {error}");
+        }
     }
 
     #[test]

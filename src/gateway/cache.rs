@@ -21,6 +21,7 @@ use super::stage::{Answer, BoxFuture, Solve};
 use crate::nodes::Pace;
 
 mod apps;
+mod bodies;
 mod flight;
 mod key;
 mod single;
@@ -29,6 +30,7 @@ mod store;
 mod tests;
 
 pub use apps::{AppView, Bounds, LaneBounds};
+pub use bodies::Bodies;
 pub use single::Course;
 pub use store::ShelfView;
 
@@ -40,6 +42,7 @@ const MARGIN: Duration = Duration::from_millis(25);
 pub struct Cache {
     apps: Arc<apps::Apps>,
     flights: Arc<single::Flights>,
+    bodies: Option<Bodies>,
 }
 
 /// What the cache holds and has done.
@@ -123,7 +126,16 @@ where
 
 impl Cache {
     pub fn new(bounds: Bounds) -> Self {
-        Self { flights: single::Flights::new(bounds.followers_max), apps: Arc::new(apps::Apps::new(bounds)) }
+        Self {
+            flights: single::Flights::new(bounds.followers_max),
+            bodies: (bounds.bodies_bytes_max > 0).then(|| Bodies::new(bounds.bodies_bytes_max)),
+            apps: Arc::new(apps::Apps::new(bounds)),
+        }
+    }
+
+    /// Bodies that led to a kept answer; none where they are not remembered.
+    pub fn bodies(&self) -> Option<Bodies> {
+        self.bodies.clone()
     }
 
     /// What it holds as of now.

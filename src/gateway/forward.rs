@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 
 use super::Error;
 use super::stage::{Answer, BoxFuture, Due, Seated, Timings};
-use crate::nodes::{Failure, Nodes, Refusal, Running, Solved};
+use crate::nodes::{Failure, Meter, Nodes, Refusal, Running, Solved};
 use crate::telemetry::metrics::{self, Metrics};
 
 /// A node that is away comes back within a probe or two.
@@ -76,7 +76,10 @@ async fn forward(nodes: &Nodes, metrics: Metrics, seated: Seated) -> Result<Answ
     span.set("node", &*slot.node());
     // Where no span is kept, what the node does is below the request.
     let context = span.step().unwrap_or(&ticket.trace.step).context.clone();
-    let running = slot.within(context).start(contract, solve.inputs(), node_by);
+    let labels = (Arc::clone(&solve.caller().app_id), solve.lane());
+    let told = metrics.clone();
+    let meter = Meter::new(move |cpu| told.took(&metrics::NODE_CPU_SECONDS, &[&labels.0, labels.1.name()], cpu));
+    let running = slot.within(context).metered(meter).start(contract, solve.inputs(), node_by);
     let running =
         running.map_err(|error| blame(due, error.into())).inspect_err(|error| span.fail(error.meaning().code))?;
     // A task of its own, which ends at the deadline: whoever waits here may leave, and the seat must not leave with it.

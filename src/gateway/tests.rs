@@ -200,6 +200,7 @@ async fn s4_a_panic_at_any_depth_costs_one_request_and_no_seat() {
             batch: bounds,
             failure_ttl: Duration::from_mins(1),
             followers_max: 8,
+            bodies_bytes_max: 1 << 20,
             timeout_max: Duration::from_mins(1),
         };
         let parts = Parts { cache: cached.then(|| cache::Cache::new(bounds)), ..parts() };

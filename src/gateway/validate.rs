@@ -8,14 +8,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use contract::policy::Policy;
-use contract::{Contract, Inputs, Violation, fault, json};
+use contract::{Contract, Digest, Inputs, Violation, fault, json};
 use http::{HeaderMap, HeaderName, header};
 use serde_json::{Map, Value};
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt as _};
 
-use super::cache::Course;
-use super::dialect::Dialect;
+use super::cache::{Bodies, Course, How};
 use super::shared::Shared;
 use super::stage::{Authorized, BoxFuture, Caller, Lane, Received, Reply, Served, Ticket};
 use super::{Error, answer};
@@ -54,13 +53,15 @@ pub enum CacheUse {
     Neither,
 }
 
-pub fn layer<S>() -> impl Layer<S, Service = Validate<Shared<S>>> + Clone {
-    layer_fn(|inner| Validate { inner: Shared::new(inner) })
+/// `bodies` are those that led to kept answers, where they are remembered.
+pub fn layer<S>(bodies: Option<Bodies>) -> impl Layer<S, Service = Validate<Shared<S>>> + Clone {
+    layer_fn(move |inner| Validate { inner: Shared::new(inner), bodies: bodies.clone() })
 }
 
 #[derive(Debug, Clone)]
 pub struct Validate<S> {
     inner: S,
+    bodies: Option<Bodies>,
 }
 
 impl<S> Service<Received> for Validate<S>
@@ -78,38 +79,37 @@ where
     }
 
     fn call(&mut self, received: Received) -> Self::Future {
-        let inner = self.inner.clone();
+        let Self { inner, bodies } = self.clone();
         Box::pin(async move {
             let mut received = received;
             let mut dialect = received.take_dialect();
-            let solve = validate(&mut received, dialect.as_deref_mut())?;
+            let (inputs, news) = match &mut dialect {
+                Some(dialect) => {
+                    (accept(received.authorized(), dialect.inputs(received.authorized().contract())?)?, None)
+                }
+                None => own_inputs(&mut received, bodies.as_ref())?,
+            };
+            let solve = solve(received.authorized(), inputs)?;
             let conditions = answer::Conditions::of(received.authorized());
             drop(received);
-            let served = inner.oneshot(solve.clone()).await?;
-            Ok(answer::reply(&solve, &served.into(), &conditions, dialect.as_deref()))
+            let served: Served = inner.oneshot(solve.clone()).await?.into();
+            // Not before it has been of use: most bodies never come again.
+            if let (Some(bodies), Some(mark), How::Hit { .. }) = (&bodies, news, served.how) {
+                bodies.remember(mark, solve.inputs());
+            }
+            Ok(answer::reply(&solve, &served, &conditions, dialect.as_deref()))
         })
     }
 }
 
-fn validate(received: &mut Received, dialect: Option<&mut (dyn Dialect + 'static)>) -> Result<Solve, Error> {
-    let inputs = match dialect {
-        Some(dialect) => dialect.inputs(received.authorized().contract())?,
-        None => own_inputs(received)?,
-    };
-    let authorized = received.authorized();
-    let contract = authorized.contract();
-    let inputs = contract.take_inputs(inputs).map_err(|violations| Error::InvalidInputs {
-        definition: contract.manifest.definition.clone(),
-        version: contract.version.to_string(),
-        violations,
-    })?;
+fn solve(authorized: &Authorized, inputs: Arc<Inputs>) -> Result<Solve, Error> {
     Ok(Solve {
         ticket: authorized.ticket().clone(),
         caller: authorized.caller().clone(),
         lane: authorized.lane().unwrap_or(Lane::Batch),
         policy: Arc::clone(authorized.policy()),
-        contract: Arc::clone(contract),
-        inputs: Arc::new(inputs),
+        contract: Arc::clone(authorized.contract()),
+        inputs,
         patience: patience(authorized)?,
         session: session(authorized)?,
         cache_use: cache_use(authorized.headers()),
@@ -117,17 +117,35 @@ fn validate(received: &mut Received, dialect: Option<&mut (dyn Dialect + 'static
     })
 }
 
-/// The inputs of a body of our own.
-fn own_inputs(received: &mut Received) -> Result<Value, Error> {
+/// The inputs as the contract accepts them.
+fn accept(authorized: &Authorized, inputs: Value) -> Result<Arc<Inputs>, Error> {
+    let contract = authorized.contract();
+    let accepted = contract.take_inputs(inputs).map_err(|violations| Error::InvalidInputs {
+        definition: contract.manifest.definition.clone(),
+        version: contract.version.to_string(),
+        violations,
+    })?;
+    Ok(Arc::new(accepted))
+}
+
+/// The inputs of a body of our own, accepted, and what to remember it by if it is not known yet.
+fn own_inputs(received: &mut Received, bodies: Option<&Bodies>) -> Result<(Arc<Inputs>, Option<Digest>), Error> {
     let bad_json = |message: String| Error::BadJson { message };
     // The text ends here, before its values are checked.
     let bytes = received.take_bytes();
-    let limits = received.authorized().contract().request_limits();
+    let authorized = received.authorized();
+    let known = bodies.and_then(|bodies| Some((bodies, Bodies::mark(authorized, &bytes)?)));
+    if let Some(inputs) = known.and_then(|(bodies, mark)| bodies.find(&mark)) {
+        return Ok((inputs, None));
+    }
+    let limits = authorized.contract().request_limits();
     let parsed = json::parse(&bytes, &limits).map_err(|error| bad_json(error.to_string()))?;
     drop(bytes);
     let Value::Object(mut body) = parsed else { return Err(bad_json("a solve is an object".to_owned())) };
-    check_members(&body, received.authorized())?;
-    Ok(body.remove("inputs").unwrap_or_else(|| Value::Object(Map::new())))
+    check_members(&body, authorized)?;
+    let inputs = body.remove("inputs").unwrap_or_else(|| Value::Object(Map::new()));
+    drop(body);
+    Ok((accept(authorized, inputs)?, known.map(|(_, mark)| mark)))
 }
 
 /// The members beside the inputs: known ones only, and in agreement with the address and the credential.

@@ -30,7 +30,13 @@ pub struct Slot {
     pub(super) want: Want,
     /// In which trace the node is told to stand.
     pub(super) trace: Option<Context>,
+    /// Who is told of processor time.
+    pub(super) meter: Option<Meter>,
 }
+
+/// Is told what processor time a node says that a solve took.
+#[derive(Clone)]
+pub struct Meter(Arc<dyn Fn(Duration) + Send + Sync>);
 
 /// A solve under way. Dropping it stops nothing: the answer is then dropped with a line in the log.
 #[derive(Debug)]
@@ -194,10 +200,32 @@ fn masked(words: &str) -> String {
     kept
 }
 
+// === impl Meter ===
+
+impl Meter {
+    pub fn new(told: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(told))
+    }
+}
+
+impl std::fmt::Debug for Meter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meter")
+    }
+}
+
+// === impl Slot ===
+
 impl Slot {
     /// The node's name.
     pub fn node(&self) -> Arc<str> {
         Arc::clone(&self.grant.peer.name)
+    }
+
+    /// Whoever pays for the solve is told what processor time it took, as often as a node says so: a failed and a late answer count, too.
+    #[must_use]
+    pub fn metered(self, meter: Meter) -> Self {
+        Self { meter: Some(meter), ..self }
     }
 
     /// The node is told that this caused the solve.
@@ -225,6 +253,7 @@ impl Slot {
             peer: Arc::clone(&self.grant.peer),
             want: self.want,
             trace: self.trace,
+            meter: self.meter,
             outputs_bytes_max: outputs_bytes_max(contract),
             prepared,
             inputs: inputs.values.clone(),
@@ -362,6 +391,7 @@ struct Exchange {
     peer: Arc<Peer>,
     want: Want,
     trace: Option<Context>,
+    meter: Option<Meter>,
     prepared: Arc<Prepared>,
     inputs: Map<String, Value>,
     pointer_request: bytes::Bytes,
@@ -409,6 +439,9 @@ impl Exchange {
             Source::Algo => self.prepared.request(&self.inputs, source).expect("the same inputs had a form before"),
         };
         let reply = self.peer.client.solve(body, answer_bytes_max(self.outputs_bytes_max), self.trace.as_ref()).await?;
+        if let (Some(Meter(told)), Some(cpu)) = (&self.meter, reply.cpu) {
+            told(cpu);
+        }
         let sent = Sent { source, elapsed: reply.elapsed, proxy_timeout: self.shared.options.proxy_timeout };
         let read =
             classify::Reply { status: reply.status, content_type: reply.content_type.as_deref(), body: &reply.body };

@@ -86,7 +86,7 @@ impl Nodes {
     fn spare(&self, contract: &Arc<Contract>) -> Option<Slot> {
         let want = self.want(contract);
         let grant = self.shared.spare(&want)?;
-        Some(Slot { grant, want, trace: None })
+        Some(Slot { grant, want, trace: None, meter: None })
     }
 }
 

@@ -160,4 +160,91 @@ mod tests {
         assert!(!check("{}").unwrap_err().is_empty());
         assert!(!check(r#"{"tenants":{"a":{"apps":[]},"a":{"apps":[]}}}"#).unwrap_err().is_empty());
     }
+
+    /// A4: how near a wrong key comes to a right one does not show in how long it takes to say no.
+    mod slow {
+        use std::hint::black_box;
+        use std::time::Instant;
+
+        use super::*;
+
+        /// A key as `appserver key` makes them.
+        const RIGHT: &str = "as_Q2hhbmdlLW1lLW5vdC1hLXJlYWwta2V5LWF0LWFsbCE";
+        const SAMPLES: usize = 1_000_000;
+
+        /// Numbers that look like chance.
+        struct Dice(u64);
+
+        impl Dice {
+            fn roll(&mut self) -> u64 {
+                self.0 ^= self.0 << 13;
+                self.0 ^= self.0 >> 7;
+                self.0 ^= self.0 << 17;
+                self.0
+            }
+
+            /// As long as a key, and nothing like it.
+            fn far(&mut self) -> String {
+                (0..RIGHT.len()).map(|_| char::from(b'a' + u8::try_from(self.roll() % 26).unwrap())).collect()
+            }
+
+            /// Wrong in its last characters only.
+            fn near(&mut self) -> String {
+                let far = self.far();
+                format!("{}{}", &RIGHT[..RIGHT.len() - 3], &far[..3])
+            }
+        }
+
+        /// Welch's t of how long the two kinds take, asked in an order of chance, without the slowest tenth, which is the machine's own.
+        fn difference(check: impl Fn(&str) -> bool) -> f64 {
+            let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+            let kinds: [Vec<String>; 2] =
+                [(0..256).map(|_| dice.near()).collect(), (0..256).map(|_| dice.far()).collect()];
+            let mut times: [Vec<u64>; 2] = [Vec::with_capacity(SAMPLES), Vec::with_capacity(SAMPLES)];
+            // All are read from one place, because where a text lies shows in the time, too.
+            let mut key = String::with_capacity(RIGHT.len());
+            while times.iter().any(|of| of.len() < SAMPLES) {
+                let roll = dice.roll();
+                let kind = usize::from(roll & 1 == 1);
+                key.clear();
+                key.push_str(&kinds[kind][usize::try_from(roll >> 8 & 0xff).unwrap()]);
+                let began = Instant::now();
+                assert!(!black_box(check(black_box(&key))));
+                let took = u64::try_from(began.elapsed().as_nanos()).unwrap();
+                if times[kind].len() < SAMPLES {
+                    times[kind].push(took);
+                }
+            }
+            let mut all = times.concat();
+            let (_, most, _) = all.select_nth_unstable(SAMPLES * 2 * 9 / 10);
+            let figures = times.map(|of| {
+                let kept: Vec<f64> = of
+                    .iter()
+                    .filter(|took| *took <= most)
+                    .map(|took| f64::from(u32::try_from(*took).unwrap()))
+                    .collect();
+                let count = f64::from(u32::try_from(kept.len()).unwrap());
+                let mean = kept.iter().sum::<f64>() / count;
+                (mean, kept.iter().map(|took| (took - mean).powi(2)).sum::<f64>() / (count - 1.0) / count)
+            });
+            let [(near, near_error), (far, far_error)] = figures;
+            eprintln!("A4: near {near:.1} ns, far {far:.1} ns");
+            (near - far) / (near_error + far_error).sqrt()
+        }
+
+        #[test]
+        #[ignore = "slow: four million looks, timed"]
+        fn a4_the_time_of_a_refusal_does_not_tell_how_near_a_key_was() {
+            let digest = Digest::of(RIGHT);
+            let text = format!(r#"{{"tenants":{{"studio":{{"apps":[],"keys":[{{"id":"k","sha256":"{digest}"}}]}}}}}}"#);
+            let tenants = check(&text).unwrap();
+            assert!(tenants.find(RIGHT).is_some());
+            let ours = difference(|key| tenants.find(key).is_some());
+            // One that compares from left to right, which this is to find.
+            let careless = difference(|key| key.bytes().zip(RIGHT.bytes()).all(|(a, b)| black_box(a) == black_box(b)));
+            eprintln!("A4: t {ours:.2}; of a comparison from left to right {careless:.2}");
+            assert!(ours.abs() < 4.5, "{ours}");
+            assert!(careless.abs() > 4.5, "this would not notice: {careless}");
+        }
+    }
 }

@@ -80,6 +80,9 @@ pub struct Reply {
     pub content_type: Option<String>,
     /// `Server-Timing`, which only a child that is called directly sends.
     pub server_timing: Option<String>,
+    /// Processor time that the request took there, in all its processes: `Rhino-Compute-Cpu-Seconds`, which builds from 0.17 send where they
+    /// meter.
+    pub cpu: Option<Duration>,
     /// The body.
     pub body: Bytes,
     /// From the first byte sent to the last byte read.
@@ -210,6 +213,7 @@ impl Client {
         let (head, mut body) = response.into_parts();
         let text = |name: &str| text(&head.headers, name);
         let (content_type, server_timing) = (text("content-type"), text("server-timing"));
+        let cpu = text("rhino-compute-cpu-seconds").and_then(|text| cpu(&text));
         // A length that is announced saves the reading.
         if body.size_hint().exact().is_some_and(|length| length > limit as u64) {
             return Err(Failure::TooLarge(limit));
@@ -232,6 +236,7 @@ impl Client {
             status: head.status.as_u16(),
             content_type,
             server_timing,
+            cpu,
             body: read.freeze(),
             elapsed: start.elapsed(),
         })
@@ -299,6 +304,14 @@ fn says_close(headers: &HeaderMap) -> bool {
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let all = std::iter::successors(Some(error), |&cause| cause.source());
     all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// What a node says of its processor time; nothing where it is no time that a request can have taken.
+fn cpu(seconds: &str) -> Option<Duration> {
+    /// A day of a large machine.
+    const SECONDS_MAX: f64 = 86_400.0 * 128.0;
+    let seconds: f64 = seconds.trim().parse().ok().filter(|seconds| (0.0..=SECONDS_MAX).contains(seconds))?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
@@ -95,9 +95,22 @@ impl Wire {
         self.held.reserve(CHUNK);
         loop {
             ready!(self.socket.poll_read_ready(cx))?;
-            match self.socket.try_read_buf(&mut self.held) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+            let (held, mut drained) = (&mut self.held, None);
+            let read = self.socket.try_io(Interest::READABLE, || {
+                let room = held.capacity() - held.len();
+                match self.socket.try_read_buf(held)? {
+                    // There was no more, so that it is not readable until more comes: without a second call that would say so.
+                    count if (1..room).contains(&count) => {
+                        drained = Some(count);
+                        Err(io::ErrorKind::WouldBlock.into())
+                    }
+                    count => Ok(count),
+                }
+            });
+            match (read, drained) {
+                (_, Some(count)) => return Poll::Ready(Ok(count)),
+                (Err(error), None) if error.kind() == io::ErrorKind::WouldBlock => {}
+                (done, None) => return Poll::Ready(done),
             }
         }
     }

@@ -82,6 +82,13 @@ table! {
          cost in node time, late and failed solves aside."
     );
 
+    NODE_CPU_SECONDS = histogram(
+        "appserver_node_cpu_seconds",
+        &["app_id", "lane"],
+        "Processor seconds that nodes say a solve took, where they meter (Rhino-Compute-Cpu-Seconds): one for each answer of a node, late and \
+         failed ones among them. Its sum is what an app cost in processor time."
+    );
+
     SLO_OBJECTIVE = gauge(
         "appserver_slo_objective",
         &["app_id", "slo"],

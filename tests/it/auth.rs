@@ -75,6 +75,27 @@ async fn a_worker_acts_for_the_tenant_that_it_names_and_within_its_apps() {
     gateway.stop().await;
 }
 
+/// A4: a key that is nearly right, one that has the form of one, one that is none, and one that is right with more behind it.
+#[tokio::test]
+async fn a4_a_wrong_key_is_told_the_same_however_near_it_is_and_whatever_it_asks_for() {
+    let gateway = gateway(Config::default()).await;
+    let mut told = std::collections::BTreeSet::new();
+    for key in ["as_test_kez", "as_tesT_key", "as_", "as_test_key2", "as_worker_kez", "x", "Bearer as_test_key"] {
+        for target in ["/gh/sitefit:1.0.0", "/gh/parking:1.0.0", "/gh/none:1.0.0", "/gh/sitefit:9.9.9"] {
+            let answer = ask(&gateway, key, &[], target, None).await;
+            assert_eq!(answer.status, 401, "{key} {target}: {}", answer.text);
+            let mut body = answer.json();
+            for own in ["request_id", "trace_id", "instance"] {
+                body.as_object_mut().unwrap().remove(own);
+            }
+            told.insert(body.to_string());
+        }
+    }
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(ask(&gateway, KEY, &[], "/gh/sitefit:1.0.0", None).await.status, 200);
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn a_users_token_opens_the_apps_of_its_tenant_that_it_lists() {
     let issuer = Issuer::new("one", "https://id.example", "authenticated").unwrap();

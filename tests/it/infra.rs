@@ -1,6 +1,7 @@
 //! What ships the product, as far as text can be judged: shims against the variables of their modules, and that nothing outside an app's own
 //! folders names an app. Terraform's own checks are in tests/infra/check, which `./test` runs.
 
+mod composed;
 pub(crate) mod shim;
 
 use std::fs;

@@ -3,6 +3,7 @@
 mod canary;
 pub(crate) mod deployment;
 mod life;
+mod lines;
 mod processes;
 mod stamp;
 mod tenancy;

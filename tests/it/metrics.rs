@@ -2,19 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use appserver::config::AdminListen;
+use appserver::config::{AdminListen, Config};
 use serde_json::json;
 
 use crate::support::{Answered, Setup, TestGateway, sitefit};
+
+mod strangers;
+
+/// With a listener for operators, and a cache.
+fn watched(config: &mut Config) {
+    config.admin.listen = AdminListen::At("127.0.0.1:0".parse().unwrap());
+    config.cache.enabled = true;
+}
 
 async fn gateway() -> TestGateway {
     TestGateway::with(Setup {
         nodes: vec![simnode::Config::default()],
         keys: true,
-        config: Some(|config| {
-            config.admin.listen = AdminListen::At("127.0.0.1:0".parse().unwrap());
-            config.cache.enabled = true;
-        }),
+        config: Some(watched),
         ..Setup::default()
     })
     .await
@@ -109,6 +114,25 @@ async fn what_the_platform_fails_spends_the_budget_and_a_new_policy_holds_at_onc
     assert!((counted["budget_left"].as_f64().unwrap() + 149.0).abs() < 1e-6, "{counted}");
     assert!((counted["burn_5m"].as_f64().unwrap() - 150.0).abs() < 1e-6, "{counted}");
     assert_eq!((&promised[3]["slo"], &promised[3]["counted"]), (&json!("jobs_success"), &serde_json::Value::Null));
+    // People are told the same, each figure below its heading.
+    let table = gateway.get("/health/registry?format=text").await.text;
+    let heading = table.lines().find(|line| line.starts_with("app_id") && line.contains("budget_left")).unwrap();
+    let cell = |slo: &str, column: &str| {
+        let words = |line: &&str| line.split_whitespace().take(2).eq(["sitefit", slo]);
+        let line = table.lines().find(words).unwrap_or_else(|| panic!("{slo}: {table}"));
+        line[heading.find(column).unwrap()..].split("  ").next().unwrap().to_owned()
+    };
+    assert_eq!(cell("availability", "objective"), "99.50 %");
+    assert_eq!(cell("availability", "good"), "25.00 %");
+    assert_eq!(
+        (cell("availability", "budget_left"), cell("availability", "burn_5m")),
+        ("-14900 %".into(), "150.0x".into())
+    );
+    assert_eq!(
+        (cell("jobs_success", "budget_left"), cell("jobs_success", "good")),
+        ("-".into(), "-".into()),
+        "unknown here"
+    );
     crate::support::edit_policy(&gateway.root().join("contracts/sitefit"), |policy| {
         policy["slo"] = json!({ "availability": 0.5 });
     });
@@ -120,6 +144,31 @@ async fn what_the_platform_fails_spends_the_budget_and_a_new_policy_holds_at_onc
         None,
         "promised no more"
     );
+}
+
+#[tokio::test]
+async fn processor_time_is_counted_where_a_node_tells_of_it() {
+    use simnode::Profile;
+    for (profile, metering, told) in
+        [(Profile::V017, true, true), (Profile::V017, false, false), (Profile::V016, true, false)]
+    {
+        let node = simnode::Config { metering, ..simnode::Config::of(profile) };
+        let gateway = TestGateway::with(Setup { nodes: vec![node], config: Some(watched), ..Setup::default() }).await;
+        let asked = |width: f64| json!({ "inputs": { "site_width": width, "site_depth": 40 } });
+        for width in [30.0, 31.0, 31.0, -1.0] {
+            gateway.solve("sitefit:1.0.0", &asked(width)).await;
+        }
+        let text = scrape(&gateway).await;
+        let figure = |name: &str| value(&text, &format!("{name}{{app_id=\"sitefit\",lane=\"preview\"}}"));
+        assert_eq!(figure("appserver_node_solve_seconds_count"), Some(2.0), "one of the cache, one refused: {text}");
+        // The stand-in says how long it worked, which is less than what the gateway waited for it.
+        let [count, sum] = ["count", "sum"].map(|end| figure(&format!("appserver_node_cpu_seconds_{end}")));
+        assert_eq!(count, told.then_some(2.0), "{profile:?} {metering}: {text}");
+        assert!(
+            sum.is_none_or(|sum| (0.0..figure("appserver_node_solve_seconds_sum").unwrap() + 0.001).contains(&sum))
+        );
+        gateway.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,9 @@ use serde_json::Value;
 use crate::support::repository;
 
 mod live;
+pub(crate) mod prometheus;
 mod rules;
+pub(crate) mod traffic;
 
 /// What is read of an alert in the rules.
 #[derive(Debug, Default)]
@@ -129,22 +131,42 @@ fn selectors(text: &str) -> Vec<(String, Vec<String>)> {
     found
 }
 
-fn panels(board: &str) -> Vec<(String, String)> {
+/// One query of a dashboard.
+#[derive(Debug, Default)]
+pub(crate) struct Panel {
+    pub(crate) title: String,
+    pub(crate) query: String,
+    /// What its lines are called.
+    pub(crate) legend: String,
+}
+
+pub(crate) fn panels(board: &str) -> Vec<Panel> {
     let board: Value = serde_json::from_str(&text(&format!("infra/monitoring/grafana/{board}.json"))).unwrap();
     let mut queries = Vec::new();
     for panel in board["panels"].as_array().unwrap() {
         let title = panel["title"].as_str().unwrap();
         assert_eq!(panel["datasource"]["uid"], "${ds}", "{title}");
         for target in panel["targets"].as_array().unwrap() {
-            queries.push((title.to_owned(), target["expr"].as_str().unwrap().to_owned()));
+            let word = |name: &str| target[name].as_str().unwrap_or_default().to_owned();
+            queries.push(Panel { title: title.to_owned(), query: word("expr"), legend: word("legendFormat") });
         }
     }
     assert!(queries.len() > 15, "{} queries", queries.len());
+    assert!(queries.iter().all(|panel| !panel.query.is_empty()));
     queries
 }
 
+/// The names of what rules record.
+pub(crate) fn recorded() -> Vec<String> {
+    let rules = text("infra/monitoring/prometheus/slo.rules.yml");
+    let names: Vec<String> =
+        rules.lines().filter_map(|line| line.trim().strip_prefix("- record: ")).map(str::to_owned).collect();
+    assert!(names.len() > 20, "{names:?}");
+    names
+}
+
 /// The program, if it is installed; nothing where CI does not ask for it.
-fn tool(names: &[&str]) -> Option<PathBuf> {
+pub(crate) fn tool(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).flat_map(|folder| names.iter().map(move |name| folder.join(name)));
     let found = found.into_iter().find(|file| file.is_file());
@@ -186,12 +208,11 @@ fn every_alert_leads_to_its_paragraph_and_every_paragraph_has_its_alert() {
 fn rules_dashboards_and_pages_name_metrics_and_labels_that_there_are() {
     let told = told();
     let slo = text("infra/monitoring/prometheus/slo.rules.yml");
-    let recorded: BTreeSet<_> =
-        slo.lines().filter_map(|line| line.trim().strip_prefix("- record: ")).map(str::to_owned).collect();
+    let recorded: BTreeSet<_> = recorded().into_iter().collect();
     let tests = fs::read_dir(folder().join("prometheus/tests")).unwrap();
     let tests = tests.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
     let boards =
-        ["fleet", "app"].map(|board| panels(board).into_iter().map(|(_, query)| query + "\n").collect::<String>());
+        ["fleet", "app"].map(|board| panels(board).into_iter().map(|panel| panel.query + "\n").collect::<String>());
     let files =
         [slo.clone(), alerts_text(), text("docs/operations.md"), text("docs/metrics.md"), text("src/cli/slo.rs")];
     for text in files.into_iter().chain(tests).chain(boards) {
@@ -228,7 +249,7 @@ fn dashboards_name_no_app_so_that_a_new_one_is_in_them() {
     let board: Value = serde_json::from_str(&text("infra/monitoring/grafana/app.json")).unwrap();
     let variable = board["templating"]["list"].as_array().unwrap().iter().find(|variable| variable["name"] == "app_id");
     assert_eq!(variable.unwrap()["query"], "label_values(appserver_versions, app_id)");
-    assert!(panels("app").iter().all(|(_, query)| query.contains("app_id=\"$app_id\"")));
+    assert!(panels("app").iter().all(|panel| panel.query.contains("app_id=\"$app_id\"")));
 }
 
 #[test]

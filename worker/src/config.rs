@@ -43,9 +43,11 @@ pub struct Config {
     /// How old a blob must be that no job names before it is removed: an hour, and the time of a job, at least.
     #[arg(long, env = "ARTIFACT_GRACE_SEC", default_value_t = 86_400)]
     pub artifact_grace_sec: u64,
-    /// Where /livez, /readyz and /metrics are answered.
+    /// Where /livez, /readyz, /metrics and /admin/log-level are answered, the last to programs on the same computer only.
     #[arg(long, env = "WORKER_LISTEN", default_value = "127.0.0.1:3002")]
     pub listen: SocketAddr,
+    #[command(flatten)]
+    pub operators: program::operators::Flags,
     #[command(flatten)]
     pub log: logs::Flags,
     #[command(flatten)]

@@ -11,6 +11,7 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use jobs::{AppId, State as JobState};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use program::operators::Operators;
 
 use crate::gateway::Promises;
 use crate::{Parts, level};
@@ -146,13 +147,13 @@ fn gauges(app_id: &str, stats: &jobs::Stats) {
     metrics::gauge!("appserver_queue_oldest_seconds", "app_id" => app_id.to_owned()).set(oldest);
 }
 
-/// `/livez`, `/readyz` and `/metrics`, for a listener of the operators.
-pub fn router(parts: Parts, metrics: Metrics) -> Router {
+/// `/livez`, `/readyz`, `/metrics` and the log level, for a listener of the operators.
+pub fn router(parts: Parts, metrics: Metrics, operators: Operators) -> Router {
     Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
-        .merge(level::router())
+        .merge(level::router(operators))
         .with_state((parts, metrics))
 }
 

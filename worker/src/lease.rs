@@ -94,7 +94,13 @@ async fn renew(queue: Arc<dyn Queue>, tell: watch::Sender<State>, length: Durati
             tell.send_modify(|state| state.stop = Some(Stop::Lost));
             return;
         }
-        match queue.renew(&lease, length).await {
+        // An answer that does not come is not waited for until the lease is lost: the next try may find a better way to the queue.
+        let Ok(answer) = tokio::time::timeout(every, queue.renew(&lease, length)).await else {
+            tracing::warn!(job_id = %lease.job, "a lease is not renewed in time; trying again");
+            pause = Duration::ZERO;
+            continue;
+        };
+        match answer {
             Ok(renewed) => {
                 pause = every;
                 let stop = renewed.cancel_requested.then_some(Stop::Cancelled);

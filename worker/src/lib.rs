@@ -12,7 +12,7 @@ pub mod config;
 pub mod gateway;
 pub mod health;
 pub mod lease;
-pub mod level;
+mod level;
 mod upkeep;
 pub mod verdict;
 

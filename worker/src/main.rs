@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use worker::config::Config;
 use worker::gateway::Gateway;
 use worker::health::{self, Metrics};
-use worker::{Bounds, Parts, level};
+use worker::{Bounds, Parts};
 
 /// A lease is granted for so many renewals: two may fail before a third of it is left.
 const RENEWALS: u32 = 4;
@@ -74,12 +74,12 @@ async fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!(address = %listener.local_addr()?, name = parts.name, apps = ?config.app_id, "working");
     let (metrics, stop) = (Metrics::default(), jobs::program::stopped());
     // Health is answered until the last job is done with.
-    let router = health::router(parts.clone(), metrics.clone());
+    let router = health::router(parts.clone(), metrics.clone(), config.operators.operators());
     let answering =
         tokio::spawn(
             async move { axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await },
         );
-    tokio::spawn(level::keep());
+    tokio::spawn(program::operators::keep_log_level());
     // The last spans are told after the last job.
     let worked = CancellationToken::new();
     let export = exporter.map(|exporter| tokio::spawn(exporter.run(worked.clone().cancelled_owned())));

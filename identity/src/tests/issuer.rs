@@ -184,3 +184,39 @@ fn keys_that_are_of_no_use_are_left_out() {
     encrypting["use"] = json!("enc");
     assert!(KeySet::read(json!({ "keys": [encrypting] }).to_string().as_bytes()).is_err());
 }
+
+mod slow {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// The bounds as they are: a key that the issuer changes is taken within a minute, beside ten thousand guesses, and costs it two questions.
+    #[tokio::test]
+    #[ignore = "slow: a minute of a changed key"]
+    async fn a3_a_changed_key_is_taken_within_a_minute_beside_ten_thousand_unknown_ones() {
+        let (stub, old, new) = (Stub::start().await, Pair::p256(), Pair::p256());
+        stub.publish(&[(&old, "old")]);
+        let verifier = stub.verifier(Bounds::default());
+        let (old_token, new_token) = (token(&old, "old"), token(&new, "new"));
+        assert!(verifier.verify(&old_token).await.is_ok());
+        // Overlap: the old one is good as long as it is published.
+        let began = Instant::now();
+        stub.publish(&[(&old, "old"), (&new, "new")]);
+        let (mut taken, mut guesses, mut refused) = (None, 0, 0);
+        while began.elapsed() < Duration::from_secs(59) {
+            for _ in 0..20 {
+                let guess = token(&new, &format!("guess-{guesses}"));
+                assert!(matches!(verifier.verify(&guess).await, Err(Error::Refused(_))));
+                guesses += 1;
+            }
+            refused += u32::from(verifier.verify(&old_token).await.is_err());
+            if taken.is_none() && verifier.verify(&new_token).await.is_ok() {
+                taken = Some(began.elapsed());
+            }
+            tokio::time::sleep(Duration::from_millis(80)).await;
+        }
+        eprintln!("A3: taken after {taken:?}, {guesses} guesses, {} questions in a minute", stub.asked());
+        assert!(taken.is_some() && guesses >= 10_000, "{taken:?}, {guesses}");
+        assert_eq!((refused, stub.asked()), (0, 2));
+    }
+}

@@ -26,14 +26,8 @@ impl Queue for Postgres {
     async fn claim(&self, app: &AppId, worker: &str, lease: Duration) -> Result<Option<Claimed>, Error> {
         let before = Instant::now();
         let sql = concat!("SELECT ", columns!(), " FROM claim_job($1, $2, $3, $4)");
-        let claimed = sqlx::query(sql)
-            .bind(app.as_str())
-            .bind(self.turn(app))
-            .bind(worker)
-            .bind(micros(lease))
-            .fetch_optional(&self.pool)
-            .await?;
-        let Some(claimed) = claimed else { return Ok(None) };
+        let query = sqlx::query(sql).bind(app.as_str()).bind(self.turn(app)).bind(worker).bind(micros(lease));
+        let Some(claimed) = self.all(query).await?.pop() else { return Ok(None) };
         let job = row::job(&claimed)?;
         self.served(&job.scope);
         self.bell.ring(Ring::Job(job.id));
@@ -88,7 +82,7 @@ impl Queue for Postgres {
 
     async fn reap(&self, limit: u32) -> Result<Reaped, Error> {
         let sql = "SELECT tenant_id, app_id, id FROM lapsed_jobs($1)";
-        let rows = sqlx::query(sql).bind(i64::from(limit)).fetch_all(&self.pool).await?;
+        let rows = self.all(sqlx::query(sql).bind(i64::from(limit))).await?;
         let why = json(&lapsed())?;
         let mut reaped = Reaped::default();
         for row in rows {
@@ -97,7 +91,7 @@ impl Queue for Postgres {
             // Each by itself: what cannot be taken back must not keep the others.
             let query = sqlx::query("SELECT lapse_job($1, $2, $3, $4) AS state");
             let query = query.bind(tenant).bind(id.0).bind(&why).bind(self.outbox);
-            let state: Option<String> = query.fetch_one(&self.pool).await?.try_get("state")?;
+            let state: Option<String> = self.one(query).await?.try_get("state")?;
             let Some(state) = state.as_deref().and_then(State::named) else { continue };
             reaped.count(state);
             self.bell.ring(Ring::Job(id));
@@ -111,7 +105,7 @@ impl Queue for Postgres {
     async fn stats(&self, app: &AppId) -> Result<Stats, Error> {
         let query =
             sqlx::query("SELECT ready, scheduled, held, dead, oldest, now_at FROM queue_stats($1)").bind(app.as_str());
-        let row = query.fetch_one(&self.pool).await?;
+        let row = self.one(query).await?;
         row::stats(&row, row::now(&row)?)
     }
 }

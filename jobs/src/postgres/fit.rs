@@ -1,11 +1,11 @@
 //! Whether a connection may be worked with: its role is bound by row level security, and the schema is this binary's.
 
-use sqlx::{PgPool, Row as _};
+use sqlx::{PgConnection, Row as _};
 
 use super::migrations;
 use crate::Error;
 
-pub(super) async fn check(pool: &PgPool, schema: &str) -> Result<(), Error> {
+pub(super) async fn check(connection: &mut PgConnection, schema: &str) -> Result<(), Error> {
     let role = sqlx::query(
         "SELECT rolname, rolsuper, rolbypassrls, \
          EXISTS (SELECT FROM pg_roles AS other WHERE (other.rolsuper OR other.rolbypassrls) \
@@ -14,7 +14,7 @@ pub(super) async fn check(pool: &PgPool, schema: &str) -> Result<(), Error> {
              AND pg_has_role(current_user, other.oid, 'MEMBER')) AS may_own \
          FROM pg_roles WHERE rolname = current_user",
     )
-    .fetch_one(pool)
+    .fetch_one(&mut *connection)
     .await?;
     let name: String = role.try_get("rolname")?;
     let reasons = [
@@ -30,5 +30,5 @@ pub(super) async fn check(pool: &PgPool, schema: &str) -> Result<(), Error> {
             )));
         }
     }
-    migrations::check(pool, schema).await
+    migrations::check(connection, schema).await
 }

@@ -13,6 +13,9 @@ use crate::{AppId, JobId};
 
 /// Before a listener that was lost is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
+/// A listener that was told nothing for so long asks whether the server is there, and waits so long for its answer.
+const QUIET: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// A task that rings this process's bell. Ends when dropped.
 #[derive(Debug)]
@@ -48,10 +51,18 @@ async fn listen(options: &PgConnectOptions, channel: &str, bell: &Bell) -> Resul
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.listen(channel).await?;
     loop {
-        let told = listener.recv().await?;
-        // What is no word of ours is no harm.
-        if let Some(ring) = read(told.payload()) {
-            bell.ring(ring);
+        match time::timeout(QUIET, listener.recv()).await {
+            // What is no word of ours is no harm.
+            Ok(told) => {
+                if let Some(ring) = read(told?.payload()) {
+                    bell.ring(ring);
+                }
+            }
+            // A connection that was lost without a word is as quiet as one on which nothing is told.
+            Err(_quiet) => {
+                let asked = time::timeout(ANSWER, sqlx::query("SELECT 1").execute(&mut listener)).await;
+                asked.unwrap_or_else(|_late| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))?;
+            }
         }
     }
 }

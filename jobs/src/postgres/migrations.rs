@@ -14,6 +14,7 @@ const STEPS: &[Migration] = &[
     Migration { version: 1, name: "jobs", sql: include_str!("0001_jobs.sql") },
     Migration { version: 2, name: "tracestate", sql: include_str!("0002_tracestate.sql") },
     Migration { version: 3, name: "broker", sql: include_str!("0003_broker.sql") },
+    Migration { version: 4, name: "lock", sql: include_str!("0004_lock.sql") },
 ];
 
 /// Held while the schema is changed. Any number that no other program uses.
@@ -72,9 +73,8 @@ pub async fn migrate(settings: &Settings) -> Result<Vec<&'static str>, Error> {
 }
 
 /// Whether the schema is this binary's, neither older nor newer.
-pub(super) async fn check(pool: &PgPool, schema: &str) -> Result<(), Error> {
-    let mut connection = pool.acquire().await?;
-    let applied = match applied(&mut connection, checked(schema)?).await {
+pub(super) async fn check(connection: &mut PgConnection, schema: &str) -> Result<(), Error> {
+    let applied = match applied(connection, checked(schema)?).await {
         Ok(applied) => applied,
         Err(Error::Database(error)) if error.as_database_error().is_some() => Vec::new(),
         Err(error) => return Err(error),

@@ -61,14 +61,13 @@ impl Postgres {
     /// Takes one job back whose lease has ended. Nobody is told of it but who has its message.
     async fn lapse(&self, scope: &Scope, id: JobId) -> Result<(), Error> {
         let lapse = sqlx::query("SELECT lapse_job($1, $2, $3, false)");
-        lapse.bind(scope.tenant.as_str()).bind(id.0).bind(json(&lapsed())?).execute(&self.pool).await?;
-        Ok(())
+        self.one(lapse.bind(scope.tenant.as_str()).bind(id.0).bind(json(&lapsed())?)).await.map(|_| ())
     }
 
     /// Leaves messages in the outbox for jobs that have waited longer than this since the broker was last told, at most so many.
     pub(crate) async fn tell_again(&self, app: &AppId, older: Duration, limit: u32) -> Result<u32, Error> {
         let again = sqlx::query("SELECT outbox_again($1, $2, $3) AS told");
-        let row = again.bind(app.as_str()).bind(micros(older)).bind(i64::from(limit)).fetch_one(&self.pool).await?;
+        let row = self.one(again.bind(app.as_str()).bind(micros(older)).bind(i64::from(limit))).await?;
         Ok(u32::try_from(row.try_get::<i64, _>("told")?).unwrap_or(limit))
     }
 }

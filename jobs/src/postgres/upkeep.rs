@@ -9,6 +9,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::Postgres;
+use super::pool::within;
 use crate::row::micros;
 use crate::{AppId, Error, JobId, Message, Queue, REMEMBERED_MIN, Scope, Tenant, Upkeep};
 
@@ -19,9 +20,13 @@ impl Postgres {
     /// # Errors
     /// When the database cannot be asked, or the broker took nothing of what there is.
     pub async fn relay(&self, broker: &dyn Queue, limit: u32) -> Result<u32, Error> {
-        let mut tx = self.pool.begin().await?;
+        within(self.relay_now(broker, limit)).await
+    }
+
+    async fn relay_now(&self, broker: &dyn Queue, limit: u32) -> Result<u32, Error> {
+        let mut kept = self.pool.begin().await?;
         let sql = "SELECT tenant_id, app_id, id, job_id, wait_us FROM outbox_next($1)";
-        let rows = sqlx::query(sql).bind(i64::from(limit)).fetch_all(&mut *tx).await?;
+        let rows = sqlx::query(sql).bind(i64::from(limit)).fetch_all(&mut *kept).await?;
         let messages = rows.iter().map(message).collect::<Result<Vec<_>, _>>()?;
         let given = join_all(messages.iter().map(|message| broker.enqueue(message))).await;
         let (mut taken, mut refusal) = (Vec::new(), None);
@@ -38,9 +43,9 @@ impl Postgres {
             tracing::warn!(%error, "the broker did not take all messages; the others stay in the outbox");
         }
         if !taken.is_empty() {
-            sqlx::query("SELECT outbox_sent($1)").bind(&taken).execute(&mut *tx).await?;
+            sqlx::query("SELECT outbox_sent($1)").bind(&taken).execute(&mut *kept).await?;
         }
-        tx.commit().await?;
+        kept.commit().await?;
         Ok(u32::try_from(taken.len()).unwrap_or(limit))
     }
 }
@@ -50,7 +55,7 @@ impl Postgres {
     pub async fn check_relay(&self) -> Result<(), Error> {
         let asked =
             "SELECT current_user::text AS name, has_function_privilege('outbox_next(bigint)', 'EXECUTE') AS may";
-        let row = sqlx::query(asked).fetch_one(&self.pool).await?;
+        let row = self.one(sqlx::query(asked)).await?;
         if row.try_get("may")? {
             return Ok(());
         }
@@ -74,17 +79,14 @@ fn message(row: &PgRow) -> Result<Message, Error> {
 #[async_trait]
 impl Upkeep for Postgres {
     async fn retire(&self, age: Duration, limit: u32) -> Result<u32, Error> {
-        let row = sqlx::query("SELECT retire_jobs($1, $2) AS retired")
-            .bind(micros(age.max(REMEMBERED_MIN)))
-            .bind(i64::from(limit))
-            .fetch_one(&self.pool)
-            .await?;
+        let retire = sqlx::query("SELECT retire_jobs($1, $2) AS retired");
+        let row = self.one(retire.bind(micros(age.max(REMEMBERED_MIN))).bind(i64::from(limit))).await?;
         Ok(u32::try_from(row.try_get::<i64, _>("retired")?).unwrap_or(limit))
     }
 
     async fn referenced(&self, paths: &[String]) -> Result<HashSet<String>, Error> {
         let sql = "SELECT referenced_paths AS path FROM referenced_paths($1)";
-        let rows = sqlx::query(sql).bind(paths).fetch_all(&self.pool).await?;
+        let rows = self.all(sqlx::query(sql).bind(paths)).await?;
         Ok(rows.iter().map(|row| row.try_get("path")).collect::<Result<_, _>>()?)
     }
 }

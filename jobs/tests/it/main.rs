@@ -6,9 +6,13 @@ mod artifacts;
 #[cfg(test)]
 mod azurite;
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod postgres;
+#[cfg(test)]
+mod proxy;
 #[cfg(test)]
 mod server;
 #[cfg(test)]

@@ -5,15 +5,15 @@
 //! Without either, tests say that they were skipped; under `CI` they fail.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
 
 use jobs::postgres::{Admin, Settings, migrate};
 use jobs::{JobId, Postgres};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
+use crate::cluster;
 use crate::support::{Db, admit_all};
 
 /// A server.
@@ -53,16 +53,21 @@ impl Server {
         let found = SERVER.get_or_init(|| {
             if let Some(url) = std::env::var_os("APPSERVER_TEST_POSTGRES") {
                 let url = url.into_string().unwrap();
-                let (host, port) = url.rsplit('@').next().unwrap().split_once(':').unwrap();
-                return Some(Arc::new(Self { host: host.to_owned(), port: port.parse().unwrap(), _own: None }));
+                return Some(Self::at(url.rsplit('@').next().unwrap()));
             }
-            binaries().map(|binaries| Arc::new(start(&binaries)))
+            cluster::binaries().map(|binaries| Arc::new(start(&binaries)))
         });
         if found.is_none() {
             assert!(std::env::var_os("CI").is_none(), "CI must not pass without a Postgres");
             eprintln!("SKIPPED: there is no Postgres on this computer");
         }
         found.clone()
+    }
+
+    /// A server that somebody has started, `127.0.0.1:5432`.
+    pub(crate) fn at(address: &str) -> Arc<Self> {
+        let (host, port) = address.split_once(':').unwrap();
+        Arc::new(Self { host: host.to_owned(), port: port.parse().unwrap(), _own: None })
     }
 
     fn url(&self, user: &str, database: &str) -> String {
@@ -116,6 +121,16 @@ impl Database {
         Settings { connections_max: 8, ..Settings::new(&self.server.url(login, &self.name)) }
     }
 
+    /// The server, `127.0.0.1:5432`.
+    pub(crate) fn address(&self) -> String {
+        format!("{}:{}", self.server.host, self.server.port)
+    }
+
+    /// As [`Self::settings`], by another way to the server.
+    pub(crate) fn settings_by(&self, address: &str, login: &str) -> Settings {
+        Settings { connections_max: 8, ..Settings::new(&format!("postgres://{login}@{address}/{}", self.name)) }
+    }
+
     pub(crate) async fn connect(&self, login: &str) -> Postgres {
         Postgres::connect(&self.settings(login)).await.unwrap()
     }
@@ -142,47 +157,9 @@ pub(crate) async fn run(connection: &mut PgConnection, sql: &str) {
     assert!(done.is_ok(), "{sql}: {done:?}");
 }
 
-/// Where the server's programs are: the newest that is installed, or those of `APPSERVER_TEST_POSTGRES_BIN`.
-fn binaries() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("APPSERVER_TEST_POSTGRES_BIN") {
-        return Some(PathBuf::from(named));
-    }
-    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-    let found = versions.filter_map(|version| {
-        let version = version.ok()?;
-        let number: u32 = version.file_name().to_str()?.parse().ok()?;
-        let bin = version.path().join("bin");
-        bin.join("initdb").exists().then_some((number, bin))
-    });
-    found.max().map(|(_, bin)| bin)
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-/// A program of the server's. It refuses to run as root, and it ends with who started it.
-fn program(binaries: &Path, name: &str) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]);
-    if is_root() {
-        command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]);
-    }
-    command.arg("--").arg(binaries.join(name)).stdin(Stdio::null());
-    command
-}
-
 fn start(binaries: &Path) -> Server {
     let folder = tempfile::Builder::new().prefix("jobs-pg-").tempdir().unwrap().keep();
-    if is_root() {
-        let given = Command::new("chown").arg("postgres").arg(&folder).status().unwrap();
-        assert!(given.success());
-    }
-    let data = folder.join("data");
-    let mut init = program(binaries, "initdb");
-    init.arg("-D").arg(&data).args(["-A", "trust", "-U", "postgres", "--no-sync", "--locale=C.UTF-8", "-E", "UTF8"]);
-    let made = init.output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    cluster::init(binaries, &folder);
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut command = Command::new("sh");
     command.args([
@@ -191,24 +168,10 @@ fn start(binaries: &Path) -> Server {
         "sh",
     ]);
     command.arg(&folder);
-    let server = program(binaries, "postgres");
-    command.arg(server.get_program()).args(server.get_args());
-    command.arg("-D").arg(&data).arg("-k").arg(&folder).args(["-p", &port.to_string()]);
-    for setting in
-        ["listen_addresses=127.0.0.1", "fsync=off", "full_page_writes=off", "max_connections=200", "timezone=UTC"]
-    {
-        command.args(["-c", setting]);
-    }
+    let server = cluster::program(binaries, "postgres");
+    command.arg(server.get_program()).args(server.get_args()).args(cluster::settings(&folder, port));
     let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let own = Own { _watcher: child };
-    let began = Instant::now();
-    while Command::new(binaries.join("pg_isready"))
-        .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
-        .status()
-        .is_ok_and(|ready| !ready.success())
-    {
-        assert!(began.elapsed() < Duration::from_mins(1), "Postgres does not start");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    cluster::until_ready(binaries, port);
     Server { host: "127.0.0.1".to_owned(), port, _own: Some(own) }
 }

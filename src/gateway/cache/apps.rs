@@ -26,6 +26,8 @@ pub struct Bounds {
     pub failure_ttl: Duration,
     /// How many callers may wait for one solve beside the first.
     pub followers_max: usize,
+    /// Memory for bodies that led to a kept answer, of all apps.
+    pub bodies_bytes_max: u64,
     /// The longest that any solve may take, whatever its contract says.
     pub timeout_max: Duration,
 }

@@ -37,7 +37,14 @@ pub(super) struct Deployment {
 // === impl Program ===
 
 impl Program {
-    pub(super) fn signal(&self, name: &str) {
+    /// Starts it, with all that it writes in this file.
+    pub(crate) fn spawn(mut command: Command, log: PathBuf, listen: &str) -> Self {
+        let (out, err) = (File::create(&log).unwrap(), File::options().append(true).open(&log).unwrap());
+        let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().unwrap();
+        Self { child, url: format!("http://{listen}"), log }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
@@ -123,10 +130,7 @@ impl Deployment {
     }
 
     pub(super) async fn sql(&self, database: &str, text: &str) {
-        let mut admin =
-            PgConnection::connect(&format!("postgres://postgres@{}/{database}", self.server)).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut admin).await.unwrap();
-        admin.close().await.unwrap();
+        sql(&self.server, database, text).await;
     }
 
     pub(super) fn url(&self, user: &str) -> String {
@@ -134,21 +138,20 @@ impl Deployment {
     }
 
     pub(super) fn start(&self, program: &str, args: &[&str], listen: &str, settings: &[(&str, &str)]) -> Program {
-        let log = self.folder.path().join(format!("{program}.log"));
-        let (mut command, url) = (Command::new(beside(program)), format!("http://{listen}"));
-        command.current_dir(self.folder.path()).args(args).stdin(Stdio::null());
+        // One program may run twice, at two addresses.
+        let log = self.folder.path().join(format!("{program}-{}.log", listen.replace(':', "-")));
+        let mut command = Command::new(beside(program));
+        command.current_dir(self.folder.path()).args(args);
         for name in
             ["PORT", "APPSERVER_CONFIG", "APP_ID", "RHINO_COMPUTE_KEY", "LINK_KEY", "QUEUE_NAME", "SERVICEBUS_CONN"]
         {
             command.env_remove(name);
         }
-        let (out, err) = (File::create(&log).unwrap(), File::options().append(true).open(&log).unwrap());
         let shared =
             [("JWT_JWKS_URL", self.jwks.as_str()), ("JWT_ISSUER", "https://id.example"), ("RUST_LOG", "debug")];
         let more = self.more.iter().filter(|(of, ..)| *of == program).map(|(_, name, value)| (*name, value));
-        let child =
-            command.envs(shared).envs(settings.iter().copied()).envs(more).stdout(out).stderr(err).spawn().unwrap();
-        Program { child, url, log }
+        command.envs(shared).envs(settings.iter().copied()).envs(more);
+        Program::spawn(command, log, listen)
     }
 
     pub(super) async fn gateway(&self) -> Program {
@@ -192,14 +195,17 @@ impl Deployment {
     }
 
     pub(super) async fn worker(&self, gateway: &str) -> Program {
-        let listen = free();
+        self.worker_at(&free(), gateway).await
+    }
+
+    pub(super) async fn worker_at(&self, listen: &str, gateway: &str) -> Program {
         let database = self.url(&format!("{}_worker", self.database));
         let mut worker = self.start(
             "appserver-worker",
             &[],
-            &listen,
+            listen,
             &[
-                ("WORKER_LISTEN", &listen),
+                ("WORKER_LISTEN", listen),
                 ("APP_ID", "sitefit,parking"),
                 ("APP_SERVER_URL", gateway),
                 ("APP_SERVER_KEY", WORKER_KEY),
@@ -212,10 +218,33 @@ impl Deployment {
         worker
     }
 
+    /// Has an app's API run a job, and waits for its end: what it answered first, and what it says of the job then.
+    pub(super) async fn run(&self, api: &Program, app: &str, body: &Value, token: &str) -> (u16, Value) {
+        let request = self.client.post(format!("{}/{app}/jobs/run", api.url)).bearer_auth(token);
+        let answer = request.body(body.to_string()).send().await.unwrap();
+        let (status, mut job) = (answer.status().as_u16(), answer.json::<Value>().await.unwrap());
+        let Some(url) = job["status_url"].as_str().map(str::to_owned) else { return (status, job) };
+        for _ in 0..1500 {
+            job = self.get(&url, token).await.1;
+            if ["succeeded", "failed", "dead"].iter().any(|ended| job["status"] == *ended) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        (status, job)
+    }
+
     pub(super) async fn get(&self, url: &str, token: &str) -> (u16, Value) {
         let answer = self.client.get(url).bearer_auth(token).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
+}
+
+/// As the server's owner.
+pub(crate) async fn sql(server: &str, database: &str, text: &str) {
+    let mut admin = PgConnection::connect(&format!("postgres://postgres@{server}/{database}")).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut admin).await.unwrap();
+    admin.close().await.unwrap();
 }
 
 /// A program of the workspace: they are built into one folder.

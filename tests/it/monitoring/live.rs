@@ -3,10 +3,10 @@
 //!
 //! The files are those that are shipped, save for addresses and pace: what is evaluated or waited for in minutes takes a second or two.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,12 +14,13 @@ use identity::Issuer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_util::sync::CancellationToken;
 
-use super::{alerts, folder, panels, paragraphs, text, tool};
+use super::prometheus::{Prometheus, Targets, json as asked, replaced};
+use super::traffic::{Traffic, site};
+use super::{Panel, alerts, panels, paragraphs, recorded, text, tool};
 use crate::auth::publish;
 use crate::jobs::deployment::{Program, beside, free};
-use crate::support::{KEY, WORKER_KEY, copy, repository, set_rates, tenants};
+use crate::support::{WORKER_KEY, copy, repository, set_rates, tenants};
 
 /// Everything that runs.
 struct Platform {
@@ -31,7 +32,7 @@ struct Platform {
     others: Vec<Program>,
     operators: String,
     api: String,
-    prometheus: String,
+    prometheus: Option<Prometheus>,
     alertmanager: String,
     told: Told,
 }
@@ -62,7 +63,7 @@ impl Platform {
             others: Vec::new(),
             operators: free(),
             api: free(),
-            prometheus: free(),
+            prometheus: None,
             alertmanager: free(),
             told,
         };
@@ -73,14 +74,13 @@ impl Platform {
 
     fn run(&self, program: &Path, args: &[&str], listen: &str, settings: &[(&str, &str)]) -> Program {
         let log = self.folder.path().join(format!("{}.log", program.file_name().unwrap().display()));
-        let (out, err) = (File::create(&log).unwrap(), File::options().append(true).open(&log).unwrap());
         let mut command = Command::new(program);
-        command.current_dir(self.folder.path()).args(args).stdin(Stdio::null()).stdout(out).stderr(err);
+        command.current_dir(self.folder.path()).args(args);
         for name in ["PORT", "APPSERVER_CONFIG", "APP_ID", "RHINO_COMPUTE_KEY", "LINK_KEY", "QUEUE_NAME", "RUST_LOG"] {
             command.env_remove(name);
         }
-        let child = command.envs(settings.iter().copied()).spawn().unwrap();
-        Program { child, url: format!("http://{listen}"), log }
+        command.envs(settings.iter().copied());
+        Program::spawn(command, log, listen)
     }
 
     async fn programs(&mut self, node: &str) {
@@ -111,21 +111,6 @@ impl Platform {
     /// Prometheus and Alertmanager with the shipped files.
     async fn watchers(&mut self, prometheus: &Path, alertmanager: &Path, hook: SocketAddr) {
         let here = self.folder.path();
-        let worker = self.others[1].url.trim_start_matches("http://").to_owned();
-        let config = text("infra/monitoring/prometheus/prometheus.yml").replace("_interval: 15s", "_interval: 1s");
-        let config = replaced(
-            &config,
-            &[
-                ("127.0.0.1:9093", &self.alertmanager),
-                ("127.0.0.1:3001", &self.operators),
-                ("127.0.0.1:3003", &self.api),
-                ("127.0.0.1:3002", &worker),
-            ],
-        );
-        fs::write(here.join("prometheus.yml"), config).unwrap();
-        for file in ["slo.rules.yml", "alerts.rules.yml"] {
-            fs::write(here.join(file), hurried(&text(&format!("infra/monitoring/prometheus/{file}")))).unwrap();
-        }
         let routes =
             replaced(&text("infra/monitoring/alertmanager/alertmanager.yml"), &[("127.0.0.1:9095", &hook.to_string())]);
         let routes = routes
@@ -137,35 +122,25 @@ impl Platform {
         let args = ["--config.file=alertmanager.yml", "--storage.path=alerts", &address, "--cluster.listen-address="];
         let mut teller = self.run(alertmanager, &args, &self.alertmanager, &[]);
         teller.until_ready(&self.client, "/-/ready").await;
-        let address = format!("--web.listen-address={}", self.prometheus);
-        let args = [
-            "--config.file=prometheus.yml",
-            "--storage.tsdb.path=series",
-            "--storage.tsdb.retention.time=30d",
-            &address,
-        ];
-        let mut watcher = self.run(prometheus, &args, &self.prometheus, &[]);
-        watcher.until_ready(&self.client, "/-/ready").await;
-        self.others.extend([teller, watcher]);
+        let worker = self.others[1].url.trim_start_matches("http://").to_owned();
+        let targets = Targets {
+            gateways: vec![self.operators.clone()],
+            apis: vec![self.api.clone()],
+            workers: vec![worker],
+            alertmanager: self.alertmanager.clone(),
+        };
+        self.prometheus = Some(Prometheus::start(prometheus, here, &self.client, &targets).await);
+        self.others.push(teller);
     }
 
-    async fn json(&self, base: &str, path: &str, query: &[(&str, &str)]) -> Value {
-        let url = reqwest::Url::parse_with_params(&format!("http://{base}{path}"), query).unwrap();
-        self.client.get(url).send().await.unwrap().json().await.unwrap()
-    }
-
-    /// Whether Prometheus has a finite value for it.
-    async fn answers(&self, query: &str) -> bool {
-        let answer = self.json(&self.prometheus, "/api/v1/query", &[("query", query)]).await;
-        assert_eq!(answer["status"], "success", "{query}: {answer}");
-        let series = answer["data"]["result"].as_array().unwrap();
-        series.iter().any(|one| one["value"][1].as_str().unwrap().parse::<f64>().unwrap().is_finite())
+    fn prometheus(&self) -> &Prometheus {
+        self.prometheus.as_ref().unwrap()
     }
 
     /// Alerts that fire at Alertmanager: name, pool or slo, severity, and whether a rule keeps them silent.
     async fn firing(&self) -> Vec<(String, String, String, bool)> {
-        let answer =
-            self.json(&self.alertmanager, "/api/v2/alerts", &[("active", "true"), ("inhibited", "true")]).await;
+        let base = format!("http://{}", self.alertmanager);
+        let answer = asked(&self.client, &base, "/api/v2/alerts", &[("active", "true"), ("inhibited", "true")]).await;
         let word = |alert: &Value, label: &str| alert["labels"][label].as_str().unwrap_or_default().to_owned();
         let alerts = answer.as_array().unwrap().iter().map(|alert| {
             let about = word(alert, "pool") + &word(alert, "slo");
@@ -178,6 +153,7 @@ impl Platform {
         self.gateway
             .iter()
             .chain(&self.others)
+            .chain(self.prometheus.as_ref().map(|prometheus| &prometheus.program))
             .map(Program::said)
             .collect::<String>()
             .chars()
@@ -193,23 +169,6 @@ impl Platform {
         let output = Command::new(beside("appserver")).args(args).current_dir(self.folder.path()).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     }
-}
-
-fn replaced(text: &str, words: &[(&str, &str)]) -> String {
-    words.iter().fold(text.to_owned(), |text, (from, to)| {
-        assert!(text.contains(from), "{from}");
-        text.replace(from, to)
-    })
-}
-
-/// Rules at the pace of a test: looked at each second, and true for two seconds in place of minutes. What they compare stays.
-fn hurried(rules: &str) -> String {
-    let line = |line: &str| match line.trim_start().split_once(' ') {
-        Some(("interval:", _)) => "    interval: 1s".to_owned(),
-        Some(("for:", wait)) if wait != "0m" => "        for: 2s".to_owned(),
-        _ => line.to_owned(),
-    };
-    rules.lines().map(|each| line(each) + "\n").collect()
 }
 
 /// Takes what Alertmanager sends.
@@ -237,45 +196,15 @@ async fn listen(told: Told) -> SocketAddr {
     address
 }
 
-/// Callers of both lanes, one of whom errs now and then, and one who queues jobs.
-fn load(platform: &Platform, stop: &CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
-    let (client, gateway) = (platform.client.clone(), platform.gateway.as_ref().unwrap().url.clone());
-    let solving = |lane: &'static str, app: &'static str| {
-        let (client, gateway) = (client.clone(), gateway.clone());
-        async move {
-            for turn in 0_u32.. {
-                // Every third asks what was asked before, every fifth what the contract does not allow.
-                let width = if turn % 3 == 0 { 30.0 } else { 30.0 + f64::from(turn % 500) / 100.0 };
-                let width = if turn % 5 == 4 { -1.0 } else { width };
-                let inputs =
-                    if app == "sitefit" { json!({ "site_width": width, "site_depth": 40 }) } else { json!({}) };
-                let url = format!("{gateway}/gh/{app}:stable/solve?lane={lane}");
-                let _ = client.post(url).bearer_auth(KEY).body(json!({ "inputs": inputs }).to_string()).send().await;
-                tokio::time::sleep(Duration::from_millis(80)).await;
-            }
-        }
-    };
+/// Callers of both lanes, and one who queues jobs.
+fn load(platform: &Platform) -> Traffic {
+    let (mut traffic, gateway) = (Traffic::new(&platform.client), &platform.gateway.as_ref().unwrap().url);
+    traffic.solve(gateway, "sitefit", "preview", site);
+    traffic.solve(gateway, "sitefit", "batch", site);
+    traffic.solve(gateway, "yieldcheck", "preview", |_width| json!({}));
     let token = platform.issuer.token("user-1", "studio", None, 600).unwrap();
-    let (client, api) = (platform.client.clone(), platform.api.clone());
-    let queueing = async move {
-        for turn in 0_u32.. {
-            let inputs = json!({ "site_width": 30.0 + f64::from(turn % 500) / 50.0, "site_depth": 41 });
-            let body = json!({ "definition": "sitefit", "version": "stable", "inputs": inputs });
-            let _ = client
-                .post(format!("http://{api}/sitefit/jobs/run"))
-                .bearer_auth(&token)
-                .body(body.to_string())
-                .send()
-                .await;
-            tokio::time::sleep(Duration::from_millis(300)).await;
-        }
-    };
-    let mut tasks = Vec::new();
-    for (lane, app) in [("preview", "sitefit"), ("batch", "sitefit"), ("preview", "yieldcheck")] {
-        tasks.push(tokio::spawn(stop.clone().run_until_cancelled_owned(solving(lane, app))));
-    }
-    tasks.push(tokio::spawn(stop.clone().run_until_cancelled_owned(queueing)));
-    tasks.into_iter().map(|task| tokio::spawn(async move { drop(task.await) })).collect()
+    traffic.queue(&format!("http://{}", platform.api), "sitefit", token);
+    traffic
 }
 
 #[tokio::test]
@@ -284,8 +213,7 @@ async fn panels_answer_under_load_and_a_pool_that_goes_down_pages_with_the_way_t
     let (Some(prometheus), Some(alertmanager)) = found else { return };
     let node = simnode::Node::start(simnode::Config::default()).await.unwrap();
     let platform = Platform::start(&node.url(), &prometheus, &alertmanager).await;
-    let stop = CancellationToken::new();
-    let tasks = load(&platform, &stop);
+    let _traffic = load(&platform);
 
     every_panel_answers(&platform).await;
     budgets_are_told(&platform).await;
@@ -294,24 +222,20 @@ async fn panels_answer_under_load_and_a_pool_that_goes_down_pages_with_the_way_t
 
     node.stop().await;
     the_page_arrives(&platform).await;
-    stop.cancel();
-    for task in tasks {
-        task.await.unwrap();
-    }
 }
 
 async fn every_panel_answers(platform: &Platform) {
-    let mut silent: Vec<(String, String)> = ["fleet", "app"].into_iter().flat_map(panels).collect();
-    let rules = folder().join("prometheus/slo.rules.yml");
-    let recorded = fs::read_to_string(rules).unwrap();
-    let recorded = recorded.lines().filter_map(|line| line.trim().strip_prefix("- record: "));
-    silent.extend(recorded.map(|name| ("recorded".to_owned(), name.to_owned())));
+    let mut silent: Vec<Panel> = ["fleet", "app"].into_iter().flat_map(panels).collect();
+    silent.extend(recorded().into_iter().map(|name| Panel {
+        title: "recorded".to_owned(),
+        query: name,
+        ..Panel::default()
+    }));
     for _ in 0..60 {
         let mut left = Vec::new();
-        for (title, query) in silent {
-            let asked = query.replace("$__rate_interval", "20s").replace("$app_id", "sitefit");
-            if !platform.answers(&asked).await {
-                left.push((title, query));
+        for panel in silent {
+            if platform.prometheus().panel(&panel.query, "sitefit").await.is_empty() {
+                left.push(panel);
             }
         }
         silent = left;
@@ -321,10 +245,9 @@ async fn every_panel_answers(platform: &Platform) {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     assert!(silent.is_empty(), "panels without an answer: {silent:#?}\n{}", platform.said());
-    let apps =
-        platform.json(&platform.prometheus, "/api/v1/label/app_id/values", &[("match[]", "appserver_versions")]).await;
+    let apps = platform.prometheus().json("/api/v1/label/app_id/values", &[("match[]", "appserver_versions")]).await;
     assert_eq!(apps["data"], json!(["daylight", "parking", "sitefit", "yieldcheck"]), "the variable's choices");
-    let groups = platform.json(&platform.prometheus, "/api/v1/rules", &[]).await.to_string();
+    let groups = platform.prometheus().json("/api/v1/rules", &[]).await.to_string();
     assert!(!groups.contains("\"health\":\"err\""), "{groups}");
     assert!(alerts().iter().all(|alert| groups.contains(&format!("\"name\":\"{}\"", alert.name))));
 }
@@ -332,8 +255,7 @@ async fn every_panel_answers(platform: &Platform) {
 /// `appserver slo` tells the same of a gateway and of Prometheus.
 async fn budgets_are_told(platform: &Platform) {
     let gateway = &platform.gateway.as_ref().unwrap().url;
-    let prometheus = format!("http://{}", platform.prometheus);
-    for from in [["--url", gateway], ["--prometheus", prometheus.as_str()]] {
+    for from in [["--url", gateway.as_str()], ["--prometheus", platform.prometheus().program.url.as_str()]] {
         let ask = || platform.appserver(&["slo", "--json", "--app", "sitefit", from[0], from[1]]);
         let of_jobs = |said: &str| {
             let rows: Vec<Value> = serde_json::from_str(said).unwrap();

@@ -10,7 +10,16 @@ mod azurite;
 #[path = "../../../jobs/tests/it/servicebus/broker.rs"]
 mod broker;
 #[cfg(test)]
+#[path = "../../../jobs/tests/it/cluster.rs"]
+mod cluster;
+#[cfg(test)]
+mod outage;
+#[cfg(test)]
 mod processes;
+#[cfg(test)]
+#[path = "../../../jobs/tests/it/proxy.rs"]
+#[expect(dead_code, reason = "some of it is for the tests of the store")]
+mod proxy;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -90,6 +90,9 @@ async fn j10_clocks_that_are_wrong_end_no_lease_early() {
 mod slow {
     use std::time::Duration;
 
+    use futures_util::future::join_all;
+    use jobs::JobId;
+
     use super::{Bench, Kind, State, Stub};
     use crate::broker::{Broker, Rules};
 
@@ -130,8 +133,9 @@ mod slow {
     async fn j1(bench: &Bench) {
         let stub = Stub::start(false).await;
         let mut ids = Vec::new();
-        for _ in 0..1000 {
-            ids.push(bench.submit().await);
+        // Ten at one time: what it takes is round trips, one after the other.
+        for _ in 0..100 {
+            ids.extend(join_all((0..10).map(|_| bench.submit())).await);
         }
         let mut workers: Vec<_> = (0..3).map(|_| bench.employ(&stub.url)).collect();
         for kill in 0..20 {
@@ -140,10 +144,32 @@ mod slow {
             // Dropping it is a SIGKILL.
             workers[which] = bench.employ(&stub.url);
         }
-        for id in ids {
-            bench.until(id, |job| job.state == State::Succeeded).await;
-            let entries = bench.store.events(&bench.scope, id, 0).await.unwrap();
-            assert_eq!(entries.iter().filter(|entry| entry.kind == Kind::Succeeded).count(), 1, "{id}");
+        let (mut published, mut twice, mut attempts, mut unheard) = (0, 0, 0, Duration::ZERO);
+        let look = async |id: JobId| {
+            let job = bench.until(id, |job| job.state == State::Succeeded).await;
+            (job.attempts, bench.store.events(&bench.scope, id, 0).await.unwrap())
+        };
+        let mut ended = Vec::new();
+        for ids in ids.chunks(10) {
+            ended.extend(join_all(ids.iter().map(|id| look(*id))).await);
         }
+        for (of_this, entries) in ended {
+            attempts += of_this;
+            let ends = entries.iter().filter(|entry| entry.kind == Kind::Succeeded).count();
+            published += usize::from(ends > 0);
+            twice += usize::from(ends > 1);
+            // From the last word of a worker that was killed until its job was taken back.
+            for pair in entries.windows(2).filter(|pair| pair[1].kind == Kind::Lapsed) {
+                unheard = unheard.max(pair[1].at.duration_since(pair[0].at).unsigned_abs());
+            }
+        }
+        eprintln!(
+            "J1: {} jobs, 20 kills: lost {}, published twice {twice}, attempts {attempts}, taken back after {unheard:?} at most",
+            ids.len(),
+            ids.len() - published
+        );
+        assert_eq!((published, twice), (ids.len(), 0));
+        // A lease of 4 s, a look every second, and 2 s; more where the machine does other work.
+        assert!(unheard < Duration::from_secs(15), "{unheard:?}");
     }
 }

@@ -10,7 +10,10 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use jobs::postgres::{Admin, Settings, migrate};
-use jobs::{AppId, Inputs, Job, JobId, NewJob, Postgres, Scope, Sqlite, Store, Submitted, Tenant, Tenants as _};
+use jobs::{
+    AppId, Error, Idempotency, Inputs, Job, JobId, NewJob, Postgres, Scope, Sqlite, Store, Submitted, Tenant,
+    Tenants as _,
+};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
@@ -23,6 +26,8 @@ use crate::broker::Broker;
 pub(crate) struct Stub {
     pub(crate) url: String,
     pub(crate) asked: Arc<AtomicUsize>,
+    /// How many who asked have left before they were answered.
+    pub(crate) left: Arc<AtomicUsize>,
     /// The first solve is answered only when this has a place.
     pub(crate) first: Arc<Semaphore>,
 }
@@ -32,7 +37,7 @@ impl Stub {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let first = Arc::new(Semaphore::new(usize::from(!hold_first)));
-        let stub = Self { url, asked: Arc::default(), first };
+        let stub = Self { url, asked: Arc::default(), left: Arc::default(), first };
         let router = Router::new()
             .route("/gh/{name}/solve", post(solve))
             .route("/livez", get(async || "alive"))
@@ -42,11 +47,24 @@ impl Stub {
     }
 }
 
+/// Counts a caller that leaves.
+struct Leaves(Option<Arc<AtomicUsize>>);
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        if let Some(left) = &self.0 {
+            left.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
 async fn solve(State(stub): State<Stub>) -> String {
+    let mut leaves = Leaves(Some(Arc::clone(&stub.left)));
     let number = stub.asked.fetch_add(1, Ordering::SeqCst) + 1;
     if number == 1 {
         let _ = stub.first.acquire().await.unwrap();
     }
+    leaves.0 = None;
     format!(r#"{{"outputs":{{"by":{number}}},"warnings":[],"receipt":null}}"#)
 }
 
@@ -57,6 +75,16 @@ pub(crate) struct Bench {
     folder: TempDir,
     /// What workers are told, so that they work on this store.
     settings: Vec<(&'static str, String)>,
+}
+
+/// Where the Postgres is that is named: `127.0.0.1:5432`. None where none is.
+pub(crate) fn postgres() -> Option<String> {
+    let Some(server) = std::env::var_os("APPSERVER_TEST_POSTGRES").and_then(|server| server.into_string().ok()) else {
+        assert!(std::env::var_os("CI").is_none(), "CI must not pass without a Postgres");
+        eprintln!("SKIPPED: APPSERVER_TEST_POSTGRES is not set; ./test sets it");
+        return None;
+    };
+    Some(server.rsplit('@').next().unwrap().to_owned())
 }
 
 impl Bench {
@@ -72,15 +100,15 @@ impl Bench {
     /// A database of its own on the server that is named, in a schema of the app's own, with a login for workers; and a broker before it, where there is one. None
     /// where there is no server.
     pub(crate) async fn on_postgres(broker: Option<&Broker>) -> Option<Self> {
-        let Some(server) = std::env::var_os("APPSERVER_TEST_POSTGRES").and_then(|server| server.into_string().ok())
-        else {
-            assert!(std::env::var_os("CI").is_none(), "CI must not pass without a Postgres");
-            eprintln!("SKIPPED: APPSERVER_TEST_POSTGRES is not set; ./test sets it");
-            return None;
-        };
-        let host = server.rsplit('@').next().unwrap().to_owned();
+        let host = postgres()?;
+        Some(Self::on(&host, &host, broker).await)
+    }
+
+    /// The same on the server at `host`, which workers reach by `way`.
+    pub(crate) async fn on(host: &str, way: &str, broker: Option<&Broker>) -> Self {
         let name = format!("w_{}", JobId::new().as_uuid().simple());
         let url = |user: &str, database: &str| format!("postgres://{user}@{host}/{database}");
+        let by_way = format!("postgres://{name}_worker@{way}/{name}");
         let mut raw = PgConnection::connect(&url("postgres", "postgres")).await.unwrap();
         let mut run = async |sql: String| {
             sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut raw).await.unwrap();
@@ -94,12 +122,16 @@ impl Bench {
         let scope = Scope::new(Tenant::new("acme").unwrap(), AppId::new("sitefit").unwrap());
         let admin = Admin::connect(&admin).await.unwrap();
         admin.admit(&scope.tenant, std::slice::from_ref(&scope.app)).await.unwrap();
-        let mut settings =
-            vec![("DATABASE_URL", url(&format!("{name}_worker"), &name)), ("DATABASE_SCHEMA", schema.clone())];
+        let mut settings = vec![("DATABASE_URL", by_way), ("DATABASE_SCHEMA", schema.clone())];
         settings.extend(broker.map(|broker| ("SERVICEBUS_CONN", broker.connection("c2VjcmV0"))));
         let api = Settings { outbox: broker.is_some(), schema, ..Settings::new(&url(&format!("{name}_api"), &name)) };
         let store = Arc::new(Postgres::connect(&api).await.unwrap());
-        Some(Self { store, scope, folder: tempfile::tempdir().unwrap(), settings })
+        Self { store, scope, folder: tempfile::tempdir().unwrap(), settings }
+    }
+
+    /// What workers are told of the database: its address and its schema.
+    pub(crate) fn database(&self) -> (&str, &str) {
+        (&self.settings[0].1, &self.settings[1].1)
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -107,19 +139,30 @@ impl Bench {
     }
 
     pub(crate) async fn submit(&self) -> JobId {
+        self.submit_as(None).await.unwrap()
+    }
+
+    /// Submits with a key: again is the same job.
+    pub(crate) async fn submit_keyed(&self, key: &str) -> Result<JobId, Error> {
+        self.submit_as(Some(Idempotency { key: key.to_owned(), request_digest: "digest".to_owned() })).await
+    }
+
+    async fn submit_as(&self, idempotency: Option<Idempotency>) -> Result<JobId, Error> {
         let new = NewJob {
             id: JobId::new(),
             definition: "sitefit".into(),
             version: "1.0.0".into(),
             digest: "sha256:0".into(),
             inputs: Inputs::inline("{}".into()).unwrap(),
-            idempotency: None,
+            idempotency,
             attempts_max: 50,
             traceparent: None,
             tracestate: None,
         };
-        let Submitted::Created(job) = self.store.submit(&self.scope, new).await.unwrap() else { panic!("not new") };
-        job.id
+        match self.store.submit(&self.scope, new).await? {
+            Submitted::Created(job) | Submitted::Existing(job) => Ok(job.id),
+            Submitted::Conflict => panic!("a conflict with itself"),
+        }
     }
 
     pub(crate) async fn until(&self, id: JobId, wanted: impl Fn(&Job) -> bool) -> Job {

@@ -1,9 +1,10 @@
 //! J9: a backlog, a long history, and what they cost a claim. A8 at length. Figures.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use jobs::{Outcome, Queue as _};
-use sqlx::Row as _;
+use sqlx::{PgConnection, Row as _};
 
 use crate::server::{Database, Server, run};
 use crate::support::*;
@@ -11,21 +12,34 @@ use crate::support::*;
 /// Fills the table by statements of the server's own: `queued` jobs of `tenants` tenants, and `done` finished ones.
 async fn fill(database: &Database, queued: u32, done: u32, tenants: u32) {
     let mut raw = database.raw("postgres").await;
-    run(&mut raw, &format!("INSERT INTO tenant SELECT 'tenant-' || n, 0 FROM generate_series(0, {tenants} - 1) n"))
-        .await;
-    run(&mut raw, "INSERT INTO tenant_app SELECT id, 'sitefit' FROM tenant ON CONFLICT DO NOTHING").await;
-    for (count, state, finished) in [(done, "succeeded", "n"), (queued, "queued", "NULL")] {
-        run(
-            &mut raw,
-            &format!(
-                "INSERT INTO job (tenant_id, app_id, id, definition, version, digest, inputs, state, attempts_max, created_at, \
-                 due_at, finished_at, seq) SELECT 'tenant-' || n % {tenants}, 'sitefit', gen_random_uuid(), 'sitefit', '1.0.0', \
-                 'sha256:00', '{{}}', '{state}', 3, n, n, {finished}, 1 FROM generate_series(1, {count}) n"
-            ),
-        )
-        .await;
+    admit_many(&mut raw, &format!("'tenant-' || generate_series(0, {tenants} - 1)")).await;
+    for (count, state) in [(done, "succeeded"), (queued, "queued")] {
+        insert(&mut raw, &format!("'tenant-' || n % {tenants}"), 1..=count, state).await;
     }
     run(&mut raw, "VACUUM ANALYZE job").await;
+}
+
+/// Queues jobs of one tenant by one statement, due at these times.
+pub(super) async fn queue(raw: &mut PgConnection, tenant: &str, due: RangeInclusive<u32>) {
+    admit_many(raw, &format!("'{tenant}'")).await;
+    insert(raw, &format!("'{tenant}'"), due, "queued").await;
+}
+
+async fn admit_many(raw: &mut PgConnection, tenants: &str) {
+    run(raw, &format!("INSERT INTO tenant SELECT {tenants}, 0 ON CONFLICT DO NOTHING")).await;
+    run(raw, "INSERT INTO tenant_app SELECT id, 'sitefit' FROM tenant ON CONFLICT DO NOTHING").await;
+}
+
+async fn insert(raw: &mut PgConnection, tenant: &str, due: RangeInclusive<u32>, state: &str) {
+    let finished = if state == "queued" { "NULL" } else { "n" };
+    let sql = format!(
+        "INSERT INTO job (tenant_id, app_id, id, definition, version, digest, inputs, state, attempts_max, created_at, due_at, \
+         finished_at, seq) SELECT {tenant}, 'sitefit', gen_random_uuid(), 'sitefit', '1.0.0', 'sha256:00', '{{}}', '{state}', 3, n, n, \
+         {finished}, 1 FROM generate_series({}, {}) n",
+        due.start(),
+        due.end()
+    );
+    run(raw, &sql).await;
 }
 
 #[tokio::test]
@@ -35,18 +49,27 @@ async fn j9_a_claim_stays_flat_with_a_backlog_and_a_long_history() {
     let database = server.database().await;
     fill(&database, 100_000, 1_000_000, 20).await;
     let db = database.connect("test_all").await;
-    let mut times = Vec::new();
-    for _ in 0..2_000 {
-        let began = Instant::now();
-        db.claim(&app("sitefit"), "w", LONG).await.unwrap().unwrap();
-        times.push(began.elapsed());
-    }
-    times.sort();
-    let p99 = times[times.len() * 99 / 100];
-    eprintln!("claim with 100,000 queued and 1,000,000 done: p50 {:?}, p99 {p99:?}", times[times.len() / 2]);
-    // The aim is 20 ms on an idle machine; other work beside this may cost a multiple of it, a scan costs far more.
-    assert!(p99 < Duration::from_millis(200), "{p99:?}");
     let mut raw = database.raw("postgres").await;
+    for elsewhere in [false, true] {
+        if elsewhere {
+            // As a backup does: what claims leave behind cannot be tidied up while it lasts.
+            run(&mut raw, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM tenant").await;
+        }
+        let mut times = Vec::new();
+        for _ in 0..2_000 {
+            let began = Instant::now();
+            db.claim(&app("sitefit"), "w", LONG).await.unwrap().unwrap();
+            times.push(began.elapsed());
+        }
+        times.sort();
+        let (p50, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+        eprintln!(
+            "J9: a claim with 100,000 queued and 1,000,000 done, a long transaction elsewhere {elsewhere}: p50 {p50:?}, p99 {p99:?}"
+        );
+        // The aim is 20 ms on an idle machine; other work beside this may cost a multiple of it, a scan costs far more.
+        assert!(p99 < Duration::from_millis(200), "{p99:?}");
+    }
+    run(&mut raw, "COMMIT").await;
     let scans = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'job'";
     // What `fill` scanned is counted too, so the counters start anew.
     run(&mut raw, "SELECT pg_stat_reset()").await;
