@@ -56,8 +56,7 @@ async fn i8_nothing_of_one_tenant_is_in_what_another_or_the_operator_reads() {
             for request in requests(&client, &gateway.url, &format!("canary-{tenant}-{round}")) {
                 let answer = request.header("X-Tenant-Id", tenant).send().await.unwrap();
                 served += usize::from(answer.status() == 200);
-                answers.push_str(&format!("{:?}", answer.headers()));
-                answers.push_str(&answer.text().await.unwrap());
+                answers.extend([format!("{:?}", answer.headers()), answer.text().await.unwrap()]);
             }
         }
     }
