@@ -138,8 +138,8 @@ fn own_inputs(received: &mut Received, bodies: Option<&Bodies>) -> Result<(Arc<I
     if let Some(inputs) = known.and_then(|(bodies, mark)| bodies.find(&mark)) {
         return Ok((inputs, None));
     }
-    let limits = authorized.contract().request_limits();
-    let parsed = json::parse(&bytes, &limits).map_err(|error| bad_json(error.to_string()))?;
+    let parsed =
+        json::parse(&bytes, &authorized.contract().request_limits()).map_err(|error| bad_json(error.to_string()))?;
     drop(bytes);
     let Value::Object(mut body) = parsed else { return Err(bad_json("a solve is an object".to_owned())) };
     check_members(&body, authorized)?;

@@ -228,7 +228,9 @@ fn colliding(count: usize) -> Vec<String> {
         let (one, other) = (0..)
             .find_map(|number: u32| {
                 let before = seen.insert(fnv(state, &block(number)), number);
-                before.map(|before| [before, number].map(|number| String::from_utf8_lossy(&block(number)).into_owned()))
+                before.map(|before| {
+                    [before, number].map(|number| String::from_utf8(block(number).to_vec()).expect("ASCII"))
+                })
             })
             .map(|[one, other]| (one, other))
             .expect("a state of 32 bits comes again");
