@@ -87,7 +87,7 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Value, Error> {
     }
     let text = str::from_utf8(bytes).map_err(|error| Error::at(bytes, error.valid_up_to(), ErrorKind::NotUtf8))?;
     let memory = bytes.len().saturating_mul(limits.growth).max(SMALL);
-    let lengths = RefCell::new(Lengths::of(bytes, limits.depth));
+    let lengths = RefCell::new(Lengths::of(bytes, limits.depth, limits.nodes));
     let budget =
         Budget { limits, memory, nodes: Cell::new(0), taken: Cell::new(0), lengths, refused: RefCell::new(None) };
     let mut deserializer = serde_json::Deserializer::from_str(text);

@@ -255,7 +255,8 @@ impl Node {
                 other => return other.map_err(Unanswered::failure),
             };
         }
-        let line = self.door.open(&self.pool.shown).await?;
+        // It is large, and rarely needed.
+        let line = Box::pin(self.door.open(&self.pool.shown)).await?;
         self.send(line, request).await.map_err(Unanswered::failure)
     }
 

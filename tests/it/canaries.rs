@@ -1,7 +1,5 @@
 //! I8: nothing that one tenant sends is in what another is answered, nor in a log line, a metric or a page of the operators'.
 
-use std::fmt::Write as _;
-
 use reqwest::Client;
 use serde_json::json;
 use simnode::{Fault, Faults};
@@ -58,8 +56,7 @@ async fn i8_nothing_of_one_tenant_is_in_what_another_or_the_operator_reads() {
             for request in requests(&client, &gateway.url, &format!("canary-{tenant}-{round}")) {
                 let answer = request.header("X-Tenant-Id", tenant).send().await.unwrap();
                 served += usize::from(answer.status() == 200);
-                write!(answers, "{:?}", answer.headers()).unwrap();
-                answers.push_str(&answer.text().await.unwrap());
+                answers.extend([format!("{:?}", answer.headers()), answer.text().await.unwrap()]);
             }
         }
     }

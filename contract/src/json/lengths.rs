@@ -1,6 +1,6 @@
 //! How many items each list of a JSON text has, so that it is allocated once and no larger than it gets.
 //!
-//! Invariant: takes four bytes for each list, and on a text that is no JSON, still no more than that.
+//! Invariant: takes four bytes for each list that may be read, and on a text that is no JSON, still no more than that.
 
 /// The lengths of all lists, in the order in which they begin.
 #[derive(Debug)]
@@ -11,8 +11,8 @@ pub(super) struct Lengths {
 // === impl Lengths ===
 
 impl Lengths {
-    /// Lists within more than `depth` containers are not counted.
-    pub(super) fn of(text: &[u8], depth: usize) -> Self {
+    /// Lists within more than `depth` containers are not counted, nor those after the first `most`.
+    pub(super) fn of(text: &[u8], depth: usize, most: usize) -> Self {
         let mut lengths = Vec::new();
         // The containers that are open; a list by its place among the lengths.
         let mut open: Vec<Option<usize>> = Vec::new();
@@ -23,6 +23,7 @@ impl Lengths {
                 b' ' | b'\t' | b'\r' | b'\n' => continue,
                 b'"' => at = string_end(text, at),
                 b'[' | b'{' if open.len() == depth => break,
+                b'[' if lengths.len() == most => break,
                 b'[' => {
                     open.push(Some(lengths.len()));
                     lengths.push(0);
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     fn lengths(text: &str) -> Vec<u32> {
-        Lengths::of(text.as_bytes(), 4).lengths.collect()
+        Lengths::of(text.as_bytes(), 4, 7).lengths.collect()
     }
 
     #[test]
@@ -84,6 +85,7 @@ mod tests {
             ("[[],[1,2],[ [3] ]]", vec![3, 0, 2, 1, 1]),
             (r#"{"a":[1,{"b":2,"c":[]}],"d":[{},{}]}"#, vec![2, 0, 2]),
             (r#"["],[","\"],[",[""]]"#, vec![3, 1]),
+            ("[[],[],[],[],[],[],[],[]]", vec![6, 0, 0, 0, 0, 0, 0]),
         ] {
             assert_eq!(lengths(text), expected, "{text}");
         }
