@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use identity::{Claims, Jwks, Verifier};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trace::{Exporter, Tracer};
@@ -93,7 +93,7 @@ impl App {
         let (nodes, driver) = Nodes::new(node_options(config, key.as_ref()))?;
         let follow = |nodes: Nodes| Follow::new(&config.nodes_file, config.nodes.clone(), key, nodes);
         let nodes_file = config.nodes_file.is_set().then(|| follow(nodes.clone()));
-        let listener = bind(config.server.listen).await?;
+        let listener = bind(config.server.listen)?;
         let address = listener.local_addr()?;
         let warm = || Warm::new(registry.clone(), nodes.clone(), config.warm.at_once);
         let warm = config.warm.enabled.then(warm);
@@ -315,9 +315,7 @@ async fn operators(
 ) -> anyhow::Result<Option<(TcpListener, Front)>> {
     Ok(match config.listen {
         AdminListen::Off => None,
-        AdminListen::At(address) => {
-            Some((bind(address).await?, operate::front(admin.clone(), nodes.clone(), config.key())))
-        }
+        AdminListen::At(address) => Some((bind(address)?, operate::front(admin.clone(), nodes.clone(), config.key()))),
     })
 }
 
@@ -468,9 +466,19 @@ fn verifier(auth: &config::Auth) -> anyhow::Result<Option<Verifier>> {
     Ok(Some(Verifier::new(rules, keys)))
 }
 
-async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(listen).await;
-    bound.with_context(|| {
+/// Connections that are open and not yet taken up. The usual 128 are fewer than come at once when callers have waited for the same thing;
+/// what is one too many looks open to its caller, and is not.
+const BACKLOG: u32 = 1024;
+
+fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = || {
+        let socket = if listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A port that was in use a moment ago may be taken at once.
+        socket.set_reuseaddr(true)?;
+        socket.bind(listen)?;
+        socket.listen(BACKLOG)
+    };
+    bound().with_context(|| {
         format!("cannot listen on {listen}: choose another port with PORT=… or --listen, or stop what holds it")
     })
 }

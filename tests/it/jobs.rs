@@ -51,7 +51,8 @@ impl Bench {
 
     /// Without a worker, so that jobs stay queued.
     pub(crate) async fn idle(setup: Setup) -> Self {
-        Self::before(TestGateway::with(setup).await, [Tracer::default(), Tracer::default()]).await
+        Self::before(TestGateway::with(setup).await, [Tracer::default(), Tracer::default()], CancellationToken::new())
+            .await
     }
 
     /// All three tell this collector of their spans. Without a worker.
@@ -60,16 +61,19 @@ impl Bench {
         let endpoint = receiver.endpoint.clone();
         let gateway = TestGateway::telling(setup, move |config| config.trace.endpoint = endpoint).await;
         let flags = trace::Flags { endpoint: receiver.endpoint.clone(), ..trace::Flags::default() };
-        let tracers = ["appserver-api", "appserver-worker"].map(|service| {
+        let stop = CancellationToken::new();
+        let (mut tracers, mut tasks) = (Vec::new(), Vec::new());
+        for service in ["appserver-api", "appserver-worker"] {
             let (tracer, exporter) = trace::start(flags.settings(service).unwrap()).unwrap();
-            // It ends with the runtime.
-            tokio::spawn(exporter.unwrap().run(std::future::pending()));
-            tracer
-        });
-        Self::before(gateway, tracers).await
+            tasks.push(tokio::spawn(exporter.unwrap().run(stop.clone().cancelled_owned())));
+            tracers.push(tracer);
+        }
+        let mut bench = Self::before(gateway, tracers.try_into().unwrap(), stop).await;
+        bench.tasks.extend(tasks);
+        bench
     }
 
-    async fn before(gateway: TestGateway, [api, worker]: [Tracer; 2]) -> Self {
+    async fn before(gateway: TestGateway, [api, worker]: [Tracer; 2], stop: CancellationToken) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Sqlite::open(&folder.path().join("jobs.sqlite")).await.unwrap());
         let apps = ["sitefit", "parking", "yieldcheck"].map(|app| AppId::new(app).unwrap());
@@ -102,7 +106,6 @@ impl Bench {
             tracer: worker,
             bounds: worker::Bounds { renew_every: Duration::from_millis(200), ..worker::Bounds::default() },
         };
-        let stop = CancellationToken::new();
         let serving = api::serve(listener, api::router(parts), stop.clone(), Duration::from_secs(10));
         let tasks = vec![tokio::spawn(async move { assert!(serving.await) })];
         Self { gateway, base, issuer, work, metrics: Metrics::default(), stop, tasks, _folder: folder }
@@ -168,6 +171,8 @@ impl Bench {
         for task in self.tasks.drain(..) {
             task.await.unwrap();
         }
+        // With the last who knows the store.
+        drop(self.work);
         self.gateway.stop().await;
     }
 }
