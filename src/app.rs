@@ -102,7 +102,7 @@ impl App {
         let recorder = recorder(&config.record);
         let sources = Sources { seats: Seats::new(), recorder: recorder.clone(), tracer, ..Sources::default() };
         let admin = Admin::new(registry.clone(), nodes.clone(), cache.clone(), sources.clone());
-        let operators = operators(&config.admin, &admin, &nodes).await?;
+        let operators = operators(&config.admin, &admin, &nodes)?;
         let Sources { tracer, outcomes, metrics, seats, buckets, vitals, slos, .. } = sources;
         enforce(&seats, &slos, &registry.current());
         let flood = guard(&config.address)?;
@@ -308,11 +308,7 @@ fn warn_where_nobody_can_call(access: &Access, registry: &Registry) {
 }
 
 /// The listener for operators, and what answers there.
-async fn operators(
-    config: &config::Admin,
-    admin: &Admin,
-    nodes: &Nodes,
-) -> anyhow::Result<Option<(TcpListener, Front)>> {
+fn operators(config: &config::Admin, admin: &Admin, nodes: &Nodes) -> anyhow::Result<Option<(TcpListener, Front)>> {
     Ok(match config.listen {
         AdminListen::Off => None,
         AdminListen::At(address) => Some((bind(address)?, operate::front(admin.clone(), nodes.clone(), config.key()))),
