@@ -19,6 +19,11 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Over the sample registry, with nobody's rate in the way.
     pub(crate) async fn start(node: &str, filter: &str) -> Self {
+        Self::start_in(node, filter, &[], true).await
+    }
+
+    /// The same in this environment, until it is ready, or until it lives.
+    pub(crate) async fn start_in(node: &str, filter: &str, environment: &[(&str, &str)], ready: bool) -> Self {
         let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let (listen, admin, folder) = (free(), free(), tempfile::tempdir().unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_appserver"));
@@ -31,12 +36,14 @@ impl Gateway {
         }
         command.env("RHINO_COMPUTE_URL", node).env("APPSERVER_AUTH_MODE", "open").env("APPSERVER_ADMIN_LISTEN", &admin);
         command.env("APPSERVER_LOG_FILTER", filter).env("APPSERVER_WARM_ENABLED", "false").current_dir(folder.path());
+        command.envs(environment.iter().copied());
         let log = File::create(folder.path().join("log")).unwrap();
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let gateway = Self { child, url: format!("http://{listen}"), operators: format!("http://{admin}"), folder };
         for _ in 0..1500 {
-            let ready = reqwest::get(format!("{}/readyz", gateway.url)).await;
-            if ready.is_ok_and(|answer| answer.status().is_success()) {
+            let page = if ready { "readyz" } else { "livez" };
+            let answer = reqwest::get(format!("{}/{page}", gateway.url)).await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return gateway;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -83,6 +83,8 @@ mod support;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod top;
 #[cfg(test)]
 mod warm;
