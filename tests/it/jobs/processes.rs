@@ -112,12 +112,12 @@ mod slow {
     }
 
     const CLIENTS: u32 = 8;
-    const KEYS: u32 = 40;
-    const KILLS: u64 = 12;
+    const KEYS: u32 = 125;
+    const KILLS: u64 = 20;
 
     /// J1 for the API: it is killed while callers submit, who ask again with the same key until they have an answer.
     #[tokio::test]
-    #[ignore = "slow: an API that is killed twelve times, and 320 jobs"]
+    #[ignore = "slow: an API that is killed twenty times, and 1,000 jobs"]
     async fn j1_kills_of_the_api_lose_no_job_that_was_answered_and_double_none() {
         let Some(deployment) = Deployment::new().await else { return };
         let gateway = deployment.gateway().await;
@@ -137,6 +137,8 @@ mod slow {
                             let before = answered.insert(key.clone(), id.clone());
                             assert!(before.is_none_or(|before| before == id), "{key} is two jobs");
                         }
+                        // So that there is somebody at each kill.
+                        tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                     answered
                 })
@@ -163,7 +165,7 @@ mod slow {
         let made: BTreeSet<String> = query("SELECT id::text FROM appserver.job").await.into_iter().collect();
         assert_eq!(made, answered, "every job that is there was answered, and the other way round");
         let ends = "SELECT job_id::text FROM appserver.job_event WHERE kind = 'succeeded'";
-        for _ in 0..600 {
+        for _ in 0..1_800 {
             if query(ends).await.len() >= answered.len() {
                 break;
             }
