@@ -475,6 +475,7 @@ impl Exchange {
             | client::Failure::Tls(_)
             | client::Failure::Cut(_)
             | client::Failure::Idle(_)
+            | client::Failure::Slow
             | client::Failure::TooLarge(_) => false,
         };
         let nothing_was_sent = failure.nothing_was_sent();

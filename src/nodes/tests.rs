@@ -231,6 +231,8 @@ async fn each_misbehaviour_has_its_failure_and_the_next_solve_goes_well() {
         (Fault::Reset { byte: 400 }, |failure| matches!(failure, Failure::Lost(client::Failure::Cut(_)))),
         (Fault::Garbage, |failure| matches!(failure, Failure::Lost(client::Failure::NotHttp(_)))),
         (Fault::Stall { byte: 400 }, |failure| matches!(failure, Failure::Lost(client::Failure::Idle(_)))),
+        // Its head, too, comes in drops.
+        (Fault::Drip { bytes_per_second: 100 }, |failure| matches!(failure, Failure::Lost(client::Failure::Slow))),
         (Fault::Huge { bytes: 8 << 20 }, |failure| matches!(failure, Failure::AnswerTooLarge(_))),
         (Fault::EndlessChunked, |failure| matches!(failure, Failure::AnswerTooLarge(_))),
     ];

@@ -19,9 +19,11 @@ use reqwest::Url;
 use trace::Context;
 
 use self::door::Door;
+use self::pace::PACE_MIN;
 use self::pool::{Line, Pool};
 
 mod door;
+mod pace;
 mod pool;
 mod wire;
 
@@ -40,7 +42,7 @@ pub struct Options {
     pub key: Option<Key>,
     /// For a TCP and TLS handshake.
     pub connect_timeout: Duration,
-    /// The longest silence inside an answer that has begun.
+    /// The longest silence inside an answer that has begun, and how long it may take before its pace counts.
     pub idle_timeout: Duration,
     /// Connections kept open while nobody uses them.
     pub idle_connections: usize,
@@ -65,10 +67,11 @@ struct Node {
 }
 
 /// A request without the head of an answer.
-struct Unanswered {
-    error: hyper::Error,
-    /// Whether the node can have seen any of it.
-    written: bool,
+enum Unanswered {
+    /// Its connection failed; whether the node can have seen any of the request.
+    Failed { error: hyper::Error, written: bool },
+    /// The head comes in drops.
+    Slow,
 }
 
 /// An answer, whole.
@@ -110,6 +113,9 @@ pub enum Failure {
     /// The answer began, and then nothing came for too long.
     #[error("silent for {} s inside the answer", .0.as_secs_f32())]
     Idle(Duration),
+    /// The answer began, and then came in drops.
+    #[error("an answer of less than {PACE_MIN} bytes per second")]
+    Slow,
     /// The answer is more than is allowed.
     #[error("an answer of more than {0} bytes")]
     TooLarge(usize),
@@ -131,7 +137,7 @@ impl Failure {
     pub fn nothing_was_sent(&self) -> bool {
         match self {
             Self::Connect(_) | Self::Tls(_) => true,
-            Self::Reset(_) | Self::NotHttp(_) | Self::Cut(_) | Self::Idle(_) | Self::TooLarge(_) => false,
+            Self::Reset(_) | Self::NotHttp(_) | Self::Cut(_) | Self::Idle(_) | Self::Slow | Self::TooLarge(_) => false,
         }
     }
 }
@@ -209,7 +215,7 @@ impl Client {
 
     async fn call(&self, request: Request<Full<Bytes>>, limit: usize) -> Result<Reply, Failure> {
         let start = Instant::now();
-        let (line, response) = self.node.exchange(request).await?;
+        let (line, response) = self.node.exchange(request, self.idle_timeout).await?;
         let (head, mut body) = response.into_parts();
         let text = |name: &str| text(&head.headers, name);
         let (content_type, server_timing) = (text("content-type"), text("server-timing"));
@@ -220,7 +226,11 @@ impl Client {
         }
         let mut read = BytesMut::new();
         loop {
-            let frame = tokio::time::timeout(self.idle_timeout, body.frame()).await;
+            let frame = tokio::select! {
+                biased;
+                frame = tokio::time::timeout(self.idle_timeout, body.frame()) => frame,
+                () = line.pace.too_slow(self.idle_timeout) => return Err(Failure::Slow),
+            };
             let Ok(frame) = frame else { return Err(Failure::Idle(self.idle_timeout)) };
             let Some(frame) = frame else { break };
             let Ok(chunk) = frame.map_err(|error| Failure::Cut(chain(&error)))?.into_data() else { continue };
@@ -248,35 +258,46 @@ impl Client {
 impl Node {
     /// The head of the answer, and the connection that it came on. A connection that the node closes while it lies idle is found out before
     /// anything of the request is written, if it can be found out at all, and then the request goes out on a new one, once.
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(Line, Response<Incoming>), Failure> {
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        grace: Duration,
+    ) -> Result<(Line, Response<Incoming>), Failure> {
         if let Some(line) = self.pool.take().await {
-            match self.send(line, request.clone()).await {
-                Err(Unanswered { written: false, .. }) => self.opened_again.fetch_add(1, Ordering::Relaxed),
+            match self.send(line, request.clone(), grace).await {
+                Err(Unanswered::Failed { written: false, .. }) => self.opened_again.fetch_add(1, Ordering::Relaxed),
                 other => return other.map_err(Unanswered::failure),
             };
         }
         // It is large, and rarely needed.
         let line = Box::pin(self.door.open(&self.pool.shown)).await?;
-        self.send(line, request).await.map_err(Unanswered::failure)
+        self.send(line, request, grace).await.map_err(Unanswered::failure)
     }
 
     async fn send(
         &self,
         mut line: Line,
         request: Request<Full<Bytes>>,
+        grace: Duration,
     ) -> Result<(Line, Response<Incoming>), Unanswered> {
         /// A node that closed as the request was under way says so within a round trip.
         const AT_ONCE: Duration = Duration::from_secs(1);
         line.ledger.begin(line.idle.is_some());
+        line.pace.begin();
         let start = Instant::now();
-        match line.sender.send_request(request).await {
+        let answer = tokio::select! {
+            biased;
+            answer = line.sender.send_request(request) => answer,
+            () = line.pace.too_slow(grace) => return Err(Unanswered::Slow),
+        };
+        match answer {
             Ok(response) => Ok((line, response)),
             Err(error) => {
                 let written = line.ledger.is_written();
                 if let Some(idle) = line.idle.filter(|_| !error.is_parse() && start.elapsed() < AT_ONCE) {
                     self.pool.shown.closed_after(idle, Instant::now());
                 }
-                Err(Unanswered { error, written })
+                Err(Unanswered::Failed { error, written })
             }
         }
     }
@@ -286,11 +307,12 @@ impl Node {
 
 impl Unanswered {
     fn failure(self) -> Failure {
-        let why = chain(&self.error);
-        match self {
-            Self { written: false, .. } => Failure::Connect(format!("closed before anything was sent: {why}")),
-            Self { error, .. } if error.is_parse() => Failure::NotHttp(why),
-            _ => Failure::Reset(why),
+        let Self::Failed { error, written } = self else { return Failure::Slow };
+        let why = chain(&error);
+        match written {
+            false => Failure::Connect(format!("closed before anything was sent: {why}")),
+            true if error.is_parse() => Failure::NotHttp(why),
+            true => Failure::Reset(why),
         }
     }
 }

@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Uri};
 use hyper::client::conn::http1;
-use hyper::rt::{Read, Write};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use reqwest::Url;
 use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig};
 use tower::ServiceExt as _;
 
+use super::pace::Heard;
 use super::pool::{Line, Rests, Shown};
 use super::wire::{Ledger, Wire};
 use super::{BuildError, Failure, chain};
@@ -72,17 +73,19 @@ impl Door {
         let connected = self.connector.clone().oneshot(self.address.clone()).await;
         let socket = connected.map_err(|error| Failure::Connect(chain(&error)))?.into_inner();
         let (wire, ledger) = Wire::new(socket);
-        let Some((connector, name)) = &self.tls else { return line(TokioIo::new(wire), ledger, shown).await };
+        let Some((connector, name)) = &self.tls else { return line(wire, ledger, shown).await };
         let stream = connector.connect(name.clone(), wire).await.map_err(|error| Failure::Tls(chain(&error)))?;
-        line(TokioIo::new(stream), ledger, shown).await
+        line(stream, ledger, shown).await
     }
 }
 
 async fn line<I>(io: I, ledger: Arc<Ledger>, shown: &Arc<Shown>) -> Result<Line, Failure>
 where
-    I: Read + Write + Unpin + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (sender, connection) = http1::handshake(io).await.map_err(|error| Failure::Connect(chain(&error)))?;
+    let (heard, pace) = Heard::new(io);
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(heard)).await.map_err(|error| Failure::Connect(chain(&error)))?;
     let rests = Arc::<Rests>::default();
     let (resting, shown) = (Arc::clone(&rests), Arc::clone(shown));
     // It ends with the connection, which ends when whoever may send on it is dropped.
@@ -93,7 +96,7 @@ where
             shown.closed_after(idle, Instant::now());
         }
     });
-    Ok(Line { sender, ledger, idle: None, rests })
+    Ok(Line { sender, ledger, pace, idle: None, rests })
 }
 
 /// How nodes are told from others: by the system's certificates.

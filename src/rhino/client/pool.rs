@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1::SendRequest;
 
+use super::pace::Pace;
 use super::wire::Ledger;
 
 /// Rhino.Compute's server closes idle connections after 130 s; be first, with a margin.
@@ -27,6 +28,7 @@ const ROUND: Duration = Duration::from_millis(50);
 pub(super) struct Line {
     pub sender: SendRequest<Full<Bytes>>,
     pub ledger: Arc<Ledger>,
+    pub pace: Arc<Pace>,
     /// How long it lay idle before it was taken; `None` for a new one.
     pub idle: Option<Duration>,
     /// Since when it lies idle: told to the task that drives it, which sees it end.
