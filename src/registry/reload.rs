@@ -403,8 +403,10 @@ impl Reloader {
             let mut turned = tokio::task::spawn_blocking(move || {
                 let (mut reloader, mut watcher) = turning;
                 let outcome = reloader.turn(begin.elapsed(), &depth, &hooks);
+                // Setting watches is no part of the look: no rest is due for it.
+                let ended = Instant::now();
                 let armed = reloader.arm(&mut watcher);
-                (reloader, watcher, depth, outcome, armed)
+                (reloader, watcher, depth, outcome, ended, armed)
             });
             let turned = tokio::select! {
                 biased;
@@ -414,7 +416,7 @@ impl Reloader {
                     turned.await
                 }
             };
-            let Ok((reloader, watcher, looked, outcome, armed)) = turned else {
+            let Ok((reloader, watcher, looked, outcome, ended, armed)) = turned else {
                 tracing::error!("the registry is not followed any more: looking at it failed in an unforeseen way");
                 registry.status(|status| status.error = Some("it is not followed any more".to_owned()));
                 return;
@@ -423,7 +425,7 @@ impl Reloader {
             if armed {
                 signals.hints.tell(Hint::Anywhere);
             }
-            let pause = pace.after(looked, outcome, started, Instant::now());
+            let pause = pace.after(looked, outcome, started, ended);
             let asks = !reloader.held_aliases.is_empty();
             turning = (reloader, watcher);
             match signals.next(pause, asks).await {
