@@ -143,6 +143,12 @@ fn request_id(headers: &HeaderMap) -> String {
     given.filter(fit).map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned)
 }
 
+/// As much of an address as a line tells.
+fn shortened(path: &str) -> String {
+    const BYTES_MAX: usize = 256;
+    path[..path.floor_char_boundary(BYTES_MAX)].to_owned()
+}
+
 /// Writes the access line when it is dropped: with the outcome, or as `client_gone` when there is none. The request's span ends with it.
 #[derive(Debug)]
 struct AccessLine {
@@ -164,7 +170,7 @@ impl AccessLine {
     fn open(http: &Request, ticket: &Ticket, counts: Counts) -> Self {
         counts.outcomes.begin();
         let peer = http.extensions().get::<Peer>().map(|peer| peer.0);
-        let path = http.uri().path().chars().take(256).collect();
+        let path = shortened(http.uri().path());
         let span = ticket.trace.tracer.span("gateway request", Kind::Server, &ticket.trace.step);
         let (method, ticket) = (http.method().clone(), ticket.clone());
         // 499 is the word of proxies for a caller that left before its answer.
