@@ -83,6 +83,11 @@ impl Hints {
         std::mem::take(&mut self.gathered())
     }
 
+    /// Whether everything is to be looked at.
+    pub(super) fn are_of_all(&self) -> bool {
+        *self.gathered() == Hint::Anywhere
+    }
+
     /// Returns when there is something to take.
     ///
     /// Cancel safety: nothing is taken, so nothing is lost.

@@ -28,8 +28,10 @@ pub(super) struct Pace {
 /// The pause before the next look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pause {
-    /// Nothing ends it before this.
+    /// No hint of paths ends it before this.
     pub(super) rest: Duration,
+    /// No hint of everything does before this.
+    pub(super) rest_of_all: Duration,
     /// A look is due at this moment, whether or not there are hints.
     pub(super) until: Instant,
     pub(super) until_poll: Instant,
@@ -56,6 +58,7 @@ impl Pace {
     /// After a look of `depth` that took from `started` to `now`.
     pub(super) fn after(&mut self, depth: Depth, outcome: Outcome, started: Instant, now: Instant) -> Pause {
         let is_poll = depth == Depth::Poll;
+        let is_whole = is_poll || depth == Depth::Hinted(Hint::Anywhere);
         if is_poll && outcome != Outcome::BrokenOff {
             (self.put_off, self.next_poll) = (0, now + spread(self.poll));
         }
@@ -75,10 +78,12 @@ impl Pace {
         if let Some(later) = put_off_to.filter(|later| *later > self.next_poll) {
             (self.put_off, self.next_poll) = (self.put_off + 1, later);
         }
-        // However often hints come, half of the time nothing is looked at; a poll has its own pause.
-        let rest = if is_poll { Duration::ZERO } else { now.duration_since(started).min(self.poll) };
+        // However often hints come, half of the time nothing is looked at; a poll has its own pause. A look at everything takes long, and one at a
+        // few paths need not wait for it.
+        let rest_of_all = if is_poll { Duration::ZERO } else { now.duration_since(started).min(self.poll) };
+        let rest = if is_whole { Duration::ZERO } else { rest_of_all };
         let until = soon.map_or(self.next_poll, |soon| self.next_poll.min(now + soon.max(rest)));
-        Pause { rest, until, until_poll: self.next_poll }
+        Pause { rest, rest_of_all, until, until_poll: self.next_poll }
     }
 }
 
@@ -152,6 +157,8 @@ mod tests {
         assert_eq!(pace.hinted(Hint::nowhere()), Depth::Hinted(Hint::nowhere()));
         // A look that took long is followed by as long a rest.
         let pause = pace.after(Depth::Hinted(Hint::Anywhere), Outcome::Settling, now, now + 2 * SETTLE);
-        assert_eq!((pause.rest, pause.until), (2 * SETTLE, now + 4 * SETTLE));
+        assert_eq!((pause.rest_of_all, pause.rest), (2 * SETTLE, Duration::ZERO), "a few paths are soon looked at");
+        let pause = pace.after(Depth::Hinted(hint("/a")), Outcome::Settling, now, now + 2 * SETTLE);
+        assert_eq!((pause.rest_of_all, pause.rest, pause.until), (2 * SETTLE, 2 * SETTLE, now + 4 * SETTLE));
     }
 }

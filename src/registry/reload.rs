@@ -397,16 +397,21 @@ impl Reloader {
         let mut pace = Pace::new(self.options.poll, self.options.settle, begin);
         let (mut turning, mut depth) = ((self, watcher), Depth::Hinted(Hint::Anywhere));
         loop {
-            let (hooks, started) = (hooks.clone(), Instant::now());
+            let hooks = hooks.clone();
             let makes_way = pace.makes_way(&depth);
             break_off.store(false, Ordering::Relaxed);
             let mut turned = tokio::task::spawn_blocking(move || {
                 let (mut reloader, mut watcher) = turning;
+                // Before the first look, which so sees what changed since the start; what changes from here on is hinted at.
+                if watcher.as_ref().is_some_and(Watcher::is_new) {
+                    reloader.arm(&mut watcher);
+                }
+                // Setting watches takes long, and is no part of the look: no rest is due for it.
+                let started = Instant::now();
                 let outcome = reloader.turn(begin.elapsed(), &depth, &hooks);
-                // Setting watches is no part of the look: no rest is due for it.
                 let ended = Instant::now();
                 let armed = reloader.arm(&mut watcher);
-                (reloader, watcher, depth, outcome, ended, armed)
+                (reloader, watcher, depth, outcome, (started, ended), armed)
             });
             let turned = tokio::select! {
                 biased;
@@ -416,7 +421,7 @@ impl Reloader {
                     turned.await
                 }
             };
-            let Ok((reloader, watcher, looked, outcome, ended, armed)) = turned else {
+            let Ok((reloader, watcher, looked, outcome, (started, ended), armed)) = turned else {
                 tracing::error!("the registry is not followed any more: looking at it failed in an unforeseen way");
                 registry.status(|status| status.error = Some("it is not followed any more".to_owned()));
                 return;
@@ -471,13 +476,17 @@ struct Signals {
 impl Signals {
     /// What is due next, when it is; none at the end.
     async fn next(&mut self, pause: Pause, asks: bool) -> Option<Due> {
+        let rested = Instant::now() + pause.rest_of_all;
         let hint = async {
             tokio::time::sleep(pause.rest).await;
             self.hints.told().await;
             tokio::time::sleep(GATHER).await;
+            if self.hints.are_of_all() {
+                tokio::time::sleep_until(rested.into()).await;
+            }
         };
         let readiness = async {
-            tokio::time::sleep(pause.rest).await;
+            tokio::time::sleep(pause.rest_of_all).await;
             // No nodes, no news of them.
             if !asks || self.ready_changed.changed().await.is_err() {
                 std::future::pending::<()>().await;

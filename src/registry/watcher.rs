@@ -68,6 +68,11 @@ impl Watcher {
         self.inner.is_some()
     }
 
+    /// Whether it has never watched anything, or tried to.
+    pub(super) fn is_new(&self) -> bool {
+        self.armed.is_none() && !self.complained
+    }
+
     /// Whether the file system tells of changes.
     pub(super) fn is_armed(&self) -> bool {
         self.inner.is_some()
