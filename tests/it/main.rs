@@ -30,6 +30,8 @@ mod faces;
 #[cfg(test)]
 mod figures;
 #[cfg(test)]
+mod framing;
+#[cfg(test)]
 mod governance;
 #[cfg(test)]
 mod health;

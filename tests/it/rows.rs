@@ -279,7 +279,7 @@ async fn u14_a_solve_that_cannot_be_over_in_time_is_refused_before_it_is_sent() 
 /// was sent a moment later.
 async fn drained_under_load(callers: usize) -> (u64, Value) {
     let edit: fn(&Path) = |root| {
-        let queue = json!({ "batch": { "depth_max": 64, "wait_ms_max": 60_000 } });
+        let queue = json!({ "batch": { "depth_max": 128, "wait_ms_max": 60_000 } });
         sitefit_policy(root, &json!({ "max_concurrency": 4, "batch_seats": 4, "queue": queue }));
     };
     let setup = Setup { nodes: vec![slow(30, 4)], edit: Some(edit), ..Setup::default() };

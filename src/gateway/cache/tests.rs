@@ -10,6 +10,7 @@ use tower::service_fn;
 
 mod bodies;
 mod reload;
+mod timing;
 
 use super::*;
 use crate::gateway::tests::{OTHER_KEY, answer, parts, right, send};
