@@ -17,6 +17,7 @@ mod decide;
 mod error;
 mod event;
 pub mod job;
+mod known;
 mod migrate;
 mod open;
 pub mod postgres;

@@ -8,11 +8,13 @@
 
 mod claim;
 mod fit;
+mod held;
 mod listen;
 mod migrations;
 mod named;
 mod pool;
 mod submit;
+mod tell;
 mod tenant;
 mod upkeep;
 
@@ -31,6 +33,7 @@ use crate::{
     Store, Submitted, Watch,
 };
 use pool::{Pool, within};
+use tell::Teller;
 use tenant::TenantTx;
 
 pub use migrations::{Admin, migrate};
@@ -58,6 +61,7 @@ pub struct Postgres {
     pool: Pool,
     outbox: bool,
     bell: Bell,
+    teller: Teller,
     /// Ends with this.
     _listener: listen::Listener,
     /// The tenant of each app that this process served last.
@@ -129,7 +133,9 @@ impl Postgres {
         .await?;
         let bell = Bell::new();
         let listener = listen::Listener::start(options, &settings.schema, bell.clone());
-        Ok(Self { pool, outbox: settings.outbox, bell, _listener: listener, turns: Mutex::new(HashMap::new()) })
+        let teller = Teller::start(pool.clone(), &settings.schema);
+        let turns = Mutex::new(HashMap::new());
+        Ok(Self { pool, outbox: settings.outbox, bell, teller, _listener: listener, turns })
     }
 
     /// Locks, decides, writes, and tells. `None` where the scope has no such job.
@@ -138,7 +144,7 @@ impl Postgres {
         scope: &Scope,
         id: JobId,
         ask: impl FnOnce(Micros) -> Ask + Send,
-        with: Attached,
+        with: &Attached,
     ) -> Result<Option<Changed>, Error> {
         let changed = within(self.change_now(scope, id, ask, with)).await?;
         if let Some(Changed { job, decision: Decision::Move(..), .. }) = &changed {
@@ -152,7 +158,7 @@ impl Postgres {
         scope: &Scope,
         id: JobId,
         ask: impl FnOnce(Micros) -> Ask + Send,
-        with: Attached,
+        with: &Attached,
     ) -> Result<Option<Changed>, Error> {
         let (mut tx, found) = TenantTx::locking(&self.pool, scope, id).await?;
         let Some(found) = found else {
@@ -164,8 +170,8 @@ impl Postgres {
         let row = row::decisive(&found)?;
         let decision = decide(&row, &ask(now), now);
         let job = match &decision {
-            Decision::Move(next, kind) => self.write(&mut tx, scope, id, (next, Some((*kind, now))), &with).await?,
-            Decision::Hold(next) => self.write(&mut tx, scope, id, (next, None), &with).await?,
+            Decision::Move(next, kind) => self.write(&mut tx, scope, id, (next, Some((*kind, now))), with).await?,
+            Decision::Hold(next) => self.write(&mut tx, scope, id, (next, None), with).await?,
             // Ended here all the same: a transaction that is dropped keeps its lock until it is mended, and a claim would pass over the row.
             Decision::Stay | Decision::Fenced => job,
         };
@@ -227,13 +233,17 @@ impl Postgres {
         row::job(&row)
     }
 
-    /// One statement that is a transaction of its own: of those that look across tenants.
+    /// One statement that is a transaction of its own.
     async fn one(&self, query: Query<'_>) -> Result<PgRow, Error> {
         within(async {
             let mut kept = self.pool.acquire().await?;
-            let row = query.fetch_one(&mut *kept).await?;
-            kept.done();
-            Ok(row)
+            match query.fetch_one(&mut *kept).await {
+                Ok(row) => {
+                    kept.done();
+                    Ok(row)
+                }
+                Err(error) => Err(kept.failed(error)),
+            }
         })
         .await
     }
@@ -242,9 +252,13 @@ impl Postgres {
     async fn all(&self, query: Query<'_>) -> Result<Vec<PgRow>, Error> {
         within(async {
             let mut kept = self.pool.acquire().await?;
-            let rows = query.fetch_all(&mut *kept).await?;
-            kept.done();
-            Ok(rows)
+            match query.fetch_all(&mut *kept).await {
+                Ok(rows) => {
+                    kept.done();
+                    Ok(rows)
+                }
+                Err(error) => Err(kept.failed(error)),
+            }
         })
         .await
     }
@@ -320,12 +334,12 @@ impl Store for Postgres {
     }
 
     async fn cancel(&self, scope: &Scope, id: JobId) -> Result<Option<Cancel>, Error> {
-        let changed = self.change(scope, id, |_| Ask::Cancel, Attached::default()).await?;
+        let changed = self.change(scope, id, |_| Ask::Cancel, &Attached::default()).await?;
         Ok(changed.map(|changed| Cancel::told(changed.job, &changed.decision)))
     }
 
     async fn replay(&self, scope: &Scope, id: JobId) -> Result<Option<Replay>, Error> {
-        let changed = self.change(scope, id, |_| Ask::Replay, Attached::default()).await?;
+        let changed = self.change(scope, id, |_| Ask::Replay, &Attached::default()).await?;
         Ok(changed.map(|Changed { job, decision, .. }| match decision {
             Decision::Move(..) => Replay::Queued(job),
             Decision::Hold(_) | Decision::Stay | Decision::Fenced => Replay::Refused(job),

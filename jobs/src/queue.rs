@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use crate::known::Known;
 use crate::{AppId, Error, Failure, Job, JobId, ResultRef, Scope, State, Watch};
 
 /// A queue of jobs. Cancel safety: a call that is dropped has either happened whole or not at all; a claim that is dropped may leave
@@ -76,6 +77,8 @@ pub struct Lease {
     pub token: i64,
     /// By this machine's own clock, counted from before the queue was asked: no work after it.
     pub until: Instant,
+    /// The row, where the store keeps that with a lease.
+    pub(crate) known: Known,
 }
 
 /// A lease that was renewed.

@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 use tokio::time::Instant;
 
-use super::{Attached, Changed, Postgres};
+use super::{Attached, Postgres};
 use crate::bell::Ring;
-use crate::decide::{Act, Ask, Decision, Micros, lapsed};
+use crate::decide::{Act, lapsed};
+use crate::known::Known;
 use crate::row::{self, columns, json, micros};
 use crate::{
-    Abandon, AppId, Claimed, Error, Failure, Job, JobId, Lease, Message, Outcome, Queue, Reaped, Renewed, State, Stats,
+    Abandon, AppId, Claimed, Error, Failure, JobId, Lease, Message, Outcome, Queue, Reaped, Renewed, State, Stats,
     Watch,
 };
 
@@ -31,8 +32,14 @@ impl Queue for Postgres {
         let job = row::job(&claimed)?;
         self.served(&job.scope);
         self.bell.ring(Ring::Job(job.id));
-        let token = row::decisive(&claimed)?.token;
-        let lease = Lease { scope: job.scope.clone(), job: job.id, token, until: before + lease };
+        let row = row::decisive(&claimed)?;
+        let lease = Lease {
+            scope: job.scope.clone(),
+            job: job.id,
+            token: row.token,
+            until: before + lease,
+            known: Known::new(&row),
+        };
         Ok(Some(Claimed { job, lease }))
     }
 
@@ -43,9 +50,9 @@ impl Queue for Postgres {
     async fn renew(&self, lease: &Lease, extend: Duration) -> Result<Renewed, Error> {
         let before = Instant::now();
         let act = |now| Act::Renew { until: now + micros(extend) };
-        let job = self.held(lease, act, Attached::default()).await?;
+        let row = self.held(lease, act, Attached::default()).await?;
         let lease = Lease { until: before + extend, ..lease.clone() };
-        Ok(Renewed { lease, cancel_requested: job.cancel_requested })
+        Ok(Renewed { lease, cancel_requested: row.cancel_requested })
     }
 
     async fn complete(&self, lease: &Lease, outcome: Outcome) -> Result<State, Error> {
@@ -57,18 +64,18 @@ impl Queue for Postgres {
             Outcome::Failed(failure) => (Act::Fail, Attached { failure: Some(failure), ..Attached::default() }),
             Outcome::Cancelled => (Act::Stop, Attached::default()),
         };
-        Ok(self.held(lease, |_| act, with).await?.state)
+        Ok(self.held(lease, |_| act.clone(), with).await?.state)
     }
 
     async fn abandon(&self, lease: &Lease, how: Abandon) -> Result<State, Error> {
-        let job = match how {
+        let row = match how {
             Abandon::Return => self.held(lease, |_| Act::Return, Attached::default()).await?,
             Abandon::Retry { failure, after } => {
                 let act = |now| Act::Retry { due_at: now + micros(after) };
                 self.held(lease, act, Attached { failure: Some(failure), ..Attached::default() }).await?
             }
         };
-        Ok(job.state)
+        Ok(row.state)
     }
 
     async fn dead_letter(&self, lease: &Lease, why: Failure) -> Result<State, Error> {
@@ -107,16 +114,5 @@ impl Queue for Postgres {
             sqlx::query("SELECT ready, scheduled, held, dead, oldest, now_at FROM queue_stats($1)").bind(app.as_str());
         let row = self.one(query).await?;
         row::stats(&row, row::now(&row)?)
-    }
-}
-
-impl Postgres {
-    /// A call of a lease's holder.
-    async fn held(&self, lease: &Lease, act: impl FnOnce(Micros) -> Act + Send, with: Attached) -> Result<Job, Error> {
-        let ask = |now| Ask::Held(lease.token, act(now));
-        match self.change(&lease.scope, lease.job, ask, with).await? {
-            Some(Changed { decision: Decision::Fenced, .. }) | None => Err(Error::Fenced),
-            Some(Changed { job, .. }) => Ok(job),
-        }
     }
 }

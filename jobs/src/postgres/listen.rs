@@ -1,6 +1,7 @@
 //! Changes told between processes by NOTIFY. A hint only: whoever waits polls as well, so a listener that is lost costs a poll.
 //!
-//! The telling is a trigger of the histories' table, so that no statement can forget it.
+//! The telling is a trigger of the histories' table, so that no statement can forget it; but for what workers write, which
+//! [`super::tell`] tells.
 
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ impl Listener {
     }
 }
 
-fn channel(schema: &str) -> String {
+pub(super) fn channel(schema: &str) -> String {
     format!("{schema}_changes")
 }
 
@@ -67,6 +68,14 @@ async fn listen(options: &PgConnectOptions, channel: &str, bell: &Bell) -> Resul
     }
 }
 
+/// What is told, as the trigger tells it.
+pub(super) fn word(ring: &Ring) -> String {
+    match ring {
+        Ring::Job(id) => format!("job {id}"),
+        Ring::Queue(app) => format!("queue {app}"),
+    }
+}
+
 fn read(payload: &str) -> Option<Ring> {
     let (kind, name) = payload.split_once(' ')?;
     match kind {
@@ -85,6 +94,9 @@ mod tests {
         let id = JobId::new();
         assert_eq!(read(&format!("job {id}")), Some(Ring::Job(id)));
         assert_eq!(read("queue sitefit"), Some(Ring::Queue(AppId::new("sitefit").unwrap())));
+        for ring in [Ring::Job(id), Ring::Queue(AppId::new("sitefit").unwrap())] {
+            assert_eq!(read(&word(&ring)), Some(ring));
+        }
         for other in ["", "job", "job x", "queue ", "queue a/b", "tenant ann", "\0"] {
             assert_eq!(read(other), None, "{other:?}");
         }

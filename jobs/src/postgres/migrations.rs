@@ -15,6 +15,7 @@ const STEPS: &[Migration] = &[
     Migration { version: 2, name: "tracestate", sql: include_str!("0002_tracestate.sql") },
     Migration { version: 3, name: "broker", sql: include_str!("0003_broker.sql") },
     Migration { version: 4, name: "lock", sql: include_str!("0004_lock.sql") },
+    Migration { version: 5, name: "held", sql: include_str!("0005_held.sql") },
 ];
 
 /// Held while the schema is changed. Any number that no other program uses.

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{Attached, Changed, Postgres};
 use crate::decide::{Ask, Decision, lapsed};
+use crate::known::Known;
 use crate::row::{json, micros};
 use crate::{AppId, Claimed, Error, JobId, Lease, Scope, State};
 
@@ -38,11 +39,17 @@ impl Postgres {
             let before = Instant::now();
             let ask = |now| Ask::Claim { until: now + micros(lease) };
             let with = Attached { worker: Some(worker.to_owned()), ..Attached::default() };
-            let Some(Changed { job, decision, row, now }) = self.change(scope, id, ask, with).await? else {
+            let Some(Changed { job, decision, row, now }) = self.change(scope, id, ask, &with).await? else {
                 return Ok(Named::Over);
             };
             if let Decision::Move(next, _) = decision {
-                let lease = Lease { scope: scope.clone(), job: id, token: next.token, until: before + lease };
+                let lease = Lease {
+                    scope: scope.clone(),
+                    job: id,
+                    token: next.token,
+                    until: before + lease,
+                    known: Known::new(&next),
+                };
                 return Ok(Named::Claimed(Claimed { job, lease }));
             }
             match row.state {

@@ -181,6 +181,15 @@ impl Kept {
         Ok(())
     }
 
+    /// A statement that is a transaction of its own failed on it. Where the connection is broken those that were unused meanwhile are not given to
+    /// whoever asks again: what came of the statement is not known, so it is not asked again here.
+    pub(super) fn failed(self, error: sqlx::Error) -> Error {
+        if self.used && may_pass(&error) {
+            self.shared.forget(Instant::now());
+        }
+        error.into()
+    }
+
     /// The call is done with it, and has had all its answers.
     pub(super) fn done(mut self) {
         if let Some(live) = self.live.take() {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::{Attached, Sqlite, append, now, write};
 use crate::bell::Ring;
 use crate::decide::{Act, Ask, Decision, Micros, decide, lapsed};
+use crate::known::Known;
 use crate::row::{self, columns, micros};
 use crate::{
     Abandon, AppId, Claimed, Error, Failure, Job, JobId, Lease, Message, Outcome, Queue, Reaped, Renewed, Scope, State,
@@ -41,7 +42,13 @@ impl Queue for Sqlite {
         self.served(&job.scope);
         let job = Job { state: next.state, attempts: next.attempts, ..job };
         self.tell(&job);
-        let lease = Lease { scope: job.scope.clone(), job: job.id, token: next.token, until: before + lease };
+        let lease = Lease {
+            scope: job.scope.clone(),
+            job: job.id,
+            token: next.token,
+            until: before + lease,
+            known: Known::default(),
+        };
         Ok(Some(Claimed { job, lease }))
     }
 

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod fairness;
+mod held;
 mod isolation;
 mod outage;
 mod resilience;

@@ -84,7 +84,7 @@ impl Proxy {
         self.shared.state.send_modify(|state| state.lost = born);
     }
 
-    /// Breaks the next connection that commits.
+    /// Breaks the next connection that commits: a transaction, or a holder's call.
     pub(crate) fn cut(&self, cut: Cut) {
         *self.shared.cut.lock().unwrap() = Some(cut);
     }
@@ -114,11 +114,12 @@ async fn carry(shared: Arc<Shared>, client: TcpStream, server: String, born: u64
 async fn asks(shared: &Shared, born: u64, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, breaks: &AtomicBool) {
     let mut state = shared.state.subscribe();
     let mut piece = vec![0; 1 << 16];
+    let mut alone = Vec::new();
     while let Some(bytes) = next(&mut from, &mut piece, &mut state).await {
         if passage(&mut state, born).await.is_none() {
             return;
         }
-        if piece[..bytes].windows(7).any(|word| word == b"COMMIT\0") {
+        if commits(&piece[..bytes], &mut alone) {
             match shared.cut.lock().unwrap().take() {
                 Some(Cut::Before) => return,
                 Some(Cut::After) => breaks.store(true, Ordering::SeqCst),
@@ -128,6 +129,21 @@ async fn asks(shared: &Shared, born: u64, mut from: OwnedReadHalf, mut to: Owned
         if to.write_all(&piece[..bytes]).await.is_err() {
             return;
         }
+    }
+}
+
+/// Whether the server will commit by this: it is told to, or asked for a statement that is a transaction of its own and changes a row. Such a
+/// one is told the server in a piece of its own, under the name (`alone`) that it is run by afterwards.
+fn commits(piece: &[u8], alone: &mut Vec<u8>) -> bool {
+    let has = |word: &[u8]| piece.windows(word.len()).any(|part| part == word);
+    match piece {
+        // Its kind, four bytes of length, its name, its text.
+        [b'P', _, _, _, _, rest @ ..] if has(b"move_held_job(") => {
+            *alone = rest.split_inclusive(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+            false
+        }
+        [b'B', ..] if !alone.is_empty() && has(alone) => true,
+        _ => has(b"COMMIT\0"),
     }
 }
 

@@ -28,8 +28,8 @@ async fn j3_no_lease_is_trusted_longer_than_the_database_holds_it_however_late_r
     let settings = Settings { schema: schema.to_owned(), ..Settings::new(url) };
     let queue: Arc<dyn Queue> = Arc::new(Postgres::connect(&settings).await.unwrap());
     let length = Duration::from_millis(1_500);
-    // A piece of an answer takes so long, and a renewal is four of them: from well within the lease to far beyond it.
-    for delay in [0, 40, 200, 600] {
+    // A renewal is answered in one piece, which takes so long: from well within the lease to the whole of it.
+    for delay in [0, 40, 500, 1_500] {
         proxy.make(Way::Open);
         let id = bench.submit().await;
         let lease = queue.claim(&bench.scope.app, "w", length).await.unwrap().unwrap().lease;
@@ -51,7 +51,7 @@ async fn j3_no_lease_is_trusted_longer_than_the_database_holds_it_however_late_r
         eprintln!("J3: answers {delay} ms late: trusted for {trusted:?} of {:?}", length * 3);
         if delay == 0 {
             assert!(trusted > length * 2, "a lease that is renewed in time is kept");
-        } else if delay >= 200 {
+        } else if delay >= 500 {
             assert!(!keeper.is_trusted() && keeper.stopped().await == Stop::Lost);
             assert!(trusted <= length, "{trusted:?}");
         }

@@ -163,7 +163,7 @@ async fn a_schema_of_another_version_is_refused_and_an_apps_own_schema_is_a_name
     let other = Settings { schema: "parking_jobs".to_owned(), ..database.settings("postgres") };
     let as_api = Settings { schema: "parking_jobs".to_owned(), ..database.settings("test_api") };
     assert!(matches!(Postgres::connect(&as_api).await, Err(Error::Unfit(why)) if why.contains("migrate")));
-    assert_eq!(migrate(&other).await.unwrap(), ["jobs", "tracestate", "broker", "lock"]);
+    assert_eq!(migrate(&other).await.unwrap(), ["jobs", "tracestate", "broker", "lock", "held"]);
     assert_eq!(migrate(&other).await.unwrap(), [""; 0], "once");
     assert!(Postgres::connect(&as_api).await.is_ok());
     let mut raw = database.raw("postgres").await;
